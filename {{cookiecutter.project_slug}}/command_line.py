@@ -1,0 +1,97 @@
+"""Flags of the shell, made from the tables of the models and of the run."""
+
+from absl import flags
+
+from models import DEFAULT_MODEL, MODELS, get_model_class
+from models.config import RUN_SETTINGS, nearest
+from models.hyperparameters import ConfigError, Setting
+
+STAGES = (
+    Setting("infer", bool, False, "print predictions of the run in --result_dir"),
+    Setting("evaluate", bool, False, "evaluate the run in --result_dir on its test split"),
+)
+SHELL = (
+    Setting("model_name", str, DEFAULT_MODEL, "the model", choices=tuple(MODELS)),
+    Setting("best", bool, False, "best known hyper-parameters; an explicit flag still wins"),
+    Setting("input", str, None, "what to infer from: numbers with commas, or an image file"),
+    Setting("step", str, None, "checkpoint to infer from or evaluate: a number or best"),
+    Setting("help", bool, False, "show the flags of the model"),
+)
+DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def parse(argv):
+    """Return (model class, {flag: value} of what was given); ConfigError if anything is wrong."""
+    try:
+        early, _ = parse_with((*SHELL, *RUN_SETTINGS), argv, known_only=True)
+        model_class = get_model_class(early)
+        settings = (*STAGES, *SHELL, *model_class.settings())
+        given, rest = parse_with(settings, argv, known_only=False)
+    except flags.UnrecognizedFlagError as error:
+        raise ConfigError(unknown_flag(error.flagname, model_class, settings)) from None
+    except flags.Error as error:
+        raise ConfigError(str(error).replace("flag --", "--", 1)) from None
+    if rest:
+        raise ConfigError(f"{rest[0]!r} is not a flag; settings are given as --name=value")
+    check_combination(given)
+    return model_class, given
+
+
+def parse_with(settings, argv, known_only):
+    """Parse with absl. Returns what was given, {flag: value}, and the arguments left over."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)
+    for setting in settings:
+        DEFINE[setting.type](setting.name, None, setting.help, flag_values=values)
+    rest = values(argv, known_only=known_only)[1:]
+    given = {name: value for name, value in values.flag_values_dict().items() if value is not None}
+    return given, rest
+
+
+def unknown_flag(name, model_class, settings):
+    """Say whose flag it is, or which one is near."""
+    owners = [o for o, c in MODELS.items() if name in {s.name for s in c.settings()}]
+    hint = f"; it is one of {owners[0]}" if owners else nearest(name, [s.name for s in settings])
+    return f"--{name} is not a flag of {model_class.__name__}{hint}"
+
+
+def check_combination(given):
+    """ConfigError if the flags do not go together."""
+    stages = [stage.name for stage in STAGES if given.get(stage.name)]
+    stage = stages[0] if stages else "training"
+    if len(stages) > 1:
+        raise ConfigError(f"--{stages[0]} and --{stages[1]}: one stage at a time")
+    if stages and not given.get("result_dir"):
+        raise ConfigError(f"--{stage} needs --result_dir=R, the folder of a trained run")
+    if "input" in given and stage != "infer":
+        raise ConfigError("--input goes with --infer")
+    if "step" in given and not stages:
+        raise ConfigError("--step goes with --infer or --evaluate")
+    if not (given.get("step") or "best").isdigit() and given.get("step", "best") != "best":
+        raise ConfigError(f"--step={given['step']} is neither a number nor best")
+    if given.get("best") and stages:
+        raise ConfigError(f"--best goes with training, not with --{stage}")
+
+
+def print_help(usage, model_class):
+    """Print every flag of a model, with its default and what is allowed."""
+    run = model_class.settings()[len(model_class.hyperparameters) :]
+    parts = {
+        "Stages, one at a time; without any of them, it trains": STAGES,
+        f"Hyper-parameters of {model_class.__name__}": model_class.hyperparameters,
+        "Settings of a run": run,
+        "Further flags": SHELL,
+    }
+    print(usage.strip())
+    for title, settings in parts.items():
+        print(f"\n{title}:")
+        for setting in settings:
+            plain = setting.type is bool or setting.default is None
+            default = "" if plain else f"={setting.default}"
+            allowed = f" [{setting.allowed()}]" if setting.allowed() else ""
+            print(f"  --{setting.name + default:<33} {setting.help}{allowed}")

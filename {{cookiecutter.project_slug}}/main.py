@@ -1,0 +1,117 @@
+"""The one entry point: trains a model, or uses a trained one.
+
+    python main.py                                    a line through 100 points
+    python main.py --model_name=MNIST                 handwritten digits
+    python main.py --result_dir=R                     go on with the run in R
+    python main.py --infer --result_dir=R --input=2   predictions
+    python main.py --evaluate --result_dir=R          the test split
+    python main.py --model_name=MNIST --help          every flag of a model
+
+Exit status: 0; 2 for a wrong flag; 3 for a run that diverged; 130 and 143 after Ctrl-C and
+SIGTERM; 1 for the rest.
+"""
+
+import sys
+import traceback
+
+import numpy as np
+
+import command_line
+from models import ConfigError, make_model, tf
+from training import loop
+from training.run_folder import RunFolder, recorded_config
+
+
+def main(argv):
+    """Run the stage that the command line asks for. Returns the exit status."""
+    debug = False
+    try:
+        model_class, given = command_line.parse(argv)
+        if given.pop("help", False):
+            command_line.print_help(__doc__, model_class)
+            return 0
+        debug = given.get("debug", False)
+        step, text = given.pop("step", None), given.pop("input", None)
+        stages = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
+        if given.pop("best", False):
+            given = model_class.get_best_config() | given
+        config = {"model_name": model_class.__name__} | given
+        if not stages:
+            return train(config)
+        if not recorded_config(config["result_dir"]):
+            raise FileNotFoundError(f"--result_dir={config['result_dir']} holds no run")
+        step = int(step) if step and step != "best" else step
+        return infer(config, step, text) if stages == ["infer"] else evaluate(config, step)
+    except KeyboardInterrupt:
+        return fail("stopped at once; what was saved is there to go on from", 130)
+    except ConfigError as error:
+        return fail(error, 2, debug)
+    except (ValueError, OSError) as error:
+        return fail(error, 1, debug)
+    except tf.errors.OpError as error:
+        return fail(error, 1, debug)
+
+
+def fail(error, status, debug=False):
+    """Print one line about what went wrong, and with --debug how it came to it."""
+    if debug:
+        traceback.print_exc()
+    print(f"error: {' '.join(str(error).split(chr(10))[:1])}", file=sys.stderr)
+    return status
+
+
+def train(config):
+    """Train, and say what came out and what to do next."""
+    with make_model(config) as model:
+        result = model.train()
+    folder = result["result_dir"]
+    print_values("valid", result["valid"])
+    print_values("test", result["test"])
+    if result["status"] == "diverged":
+        return fail(
+            f"not finite at step {result['bad_step']}: loss {result['loss']}, gradient norm "
+            f"{result['gradient_norm']}, first in {result['variable']}. The weights before are "
+            f"saved; details are in {folder}/status.json. Try a smaller --lr",
+            3,
+        )
+    if result["status"] == "interrupted":
+        print(f"Interrupted at step {result['step']}; go on with --result_dir={folder}")
+        return 128 + result["signal"]
+    print(f"Next: python main.py --infer --result_dir={folder}")
+    print("      tensorboard --logdir results")
+    return 0
+
+
+def infer(config, step, text):
+    """Print the predictions, one line for each example."""
+    with make_model(config) as model:
+        inputs = model.parse_input(model.default_input if text is None else text)
+        model.restore(step)
+        predictions = model.infer(inputs)
+    for i in range(len(next(iter(inputs.values())))):
+        scalars = {name: array[i] for name, array in inputs.items() if array.ndim == 1}
+        outputs = {name: array[i] for name, array in predictions.items()}
+        print_values(in_words(scalars) or f"example {i}", outputs)
+    return 0
+
+
+def evaluate(config, step):
+    """Print loss and metrics on the test split, and record them in the run."""
+    with make_model(config) as model:
+        model.restore(step)
+        with RunFolder(model.config) as run:
+            print_values(f"test at step {model.step}", loop.test(model, run))
+    return 0
+
+
+def in_words(values):
+    return ", ".join(f"{n} = {np.array2string(np.asarray(v), precision=4)}" for n, v in values.items())
+
+
+def print_values(title, values):
+    if values:
+        print(f"{title}: {in_words(values)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

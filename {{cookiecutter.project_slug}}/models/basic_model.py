@@ -1,0 +1,315 @@
+"""Everything that models have in common: graph, session, training, checkpoints, inference.
+
+A model is a subclass in a file of its own. It says what it is with the four methods that raise
+NotImplementedError here; models/mnist.py shows how.
+"""
+
+import copy
+import json
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from models.config import RUN_SETTINGS, complete_config
+from models.hyperparameters import ConfigError, random_config
+from training import loop
+from training.batches import batch_rows
+from training.checkpoints import Checkpoints, weights_sha256
+from training.divergence import Diverged
+from training.steps import OPTIMIZERS, Steps, learning_rate, on_device, refuse_hidden_state
+from training.summaries import variable_summaries
+
+EVALUATION_BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
+
+
+class BasicModel:
+    """One model in its own graph and session: `with MNIST(config) as model: model.train()`."""
+
+    hyperparameters = ()  # the model's table
+    max_iter = 1000  # steps
+    objective = ("loss", "min")  # what is best on valid, and in which direction
+    default_input = ""  # what --infer takes without --input
+
+    def inputs(self, split):
+        """Return the arrays of train, valid or test as {name: array}, all [examples, ...]."""
+        raise NotImplementedError
+
+    def inference(self, batch, training):
+        """Build the outputs for a batch: a tensor [batch, ...].
+
+        batch: {name: tensor [batch, ...]}; training: whether dropout and the like are at work.
+        """
+        raise NotImplementedError
+
+    def loss(self, outputs, batch):
+        """Build the loss that training makes small: a float32 scalar, the mean over the batch."""
+        raise NotImplementedError
+
+    def evaluation(self, outputs, batch):
+        """Build the metrics: {name: float32 tensor [batch]}, one value for each example."""
+        raise NotImplementedError
+
+    def predictions(self, outputs):
+        """Build what --infer prints: {name: tensor [batch, ...]}."""
+        return {"output": outputs}
+
+    def summaries(self, batch):
+        """Build further TensorBoard summaries, pictures say: a list of v1 summary ops."""
+        return []
+
+    def parse_input(self, text):
+        """Return what --input means, as {name: array [examples, ...]} without labels."""
+        raise ConfigError(f"{type(self).__name__} has no --input")
+
+    def report(self, folder):
+        """Draw pictures into the run's folder at its end; return lines for the screen."""
+        return []
+
+    @classmethod
+    def settings(cls):
+        """The tables of everything that can be set for this model."""
+        by_model = {"max_iter": cls.max_iter}
+        run = [s._replace(default=by_model.get(s.name, s.default)) for s in RUN_SETTINGS]
+        return (*cls.hyperparameters, *run)
+
+    @classmethod
+    def get_random_config(cls, fixed_params, seed):
+        """Draw the hyper-parameters for one trial: a pure function of its arguments."""
+        return random_config(cls.hyperparameters, fixed_params, seed)
+
+    @classmethod
+    def get_best_config(cls):
+        """The best known hyper-parameters, from models/best/<model>.json."""
+        file = Path(__file__).parent / "best" / f"{cls.__name__}.json"
+        if not file.exists():
+            raise ConfigError(f"--best: nothing is known to be best yet, there is no {file}")
+        return json.loads(file.read_text(encoding="utf-8"))["config"]
+
+    def __init__(self, config):
+        self.config = complete_config(type(self), copy.deepcopy(config))
+        self.splits, self.steps, self.step = {}, None, 0
+        if self.config["deterministic"]:
+            tf.config.experimental.enable_op_determinism()
+        if self.config["device"] == "gpu" and not tf.config.list_physical_devices("GPU"):
+            raise ConfigError("--device=gpu: TensorFlow sees no GPU here; use --device=auto")
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            self.build_graph(self.load("train"))
+        refuse_hidden_state(self.graph)
+        self.session = tf.compat.v1.Session(graph=self.graph, config=self.session_config())
+        self.init()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self):
+        """Give back the session's memory."""
+        self.session.close()
+
+    def session_config(self):
+        """One GPU's memory as it is needed, not all of it; no GPU with --device=cpu."""
+        threads = self.config["threads"]
+        return tf.compat.v1.ConfigProto(
+            gpu_options=tf.compat.v1.GPUOptions(allow_growth=True),
+            device_count={"GPU": 0} if self.config["device"] == "cpu" else {},
+            intra_op_parallelism_threads=threads,
+            inter_op_parallelism_threads=threads,
+        )
+
+    def load(self, split):
+        """The arrays of a split, checked, read-only and never shared with who may write them."""
+        if split not in self.splits:
+            arrays = self.inputs(split)
+            sizes = {name: len(array) for name, array in arrays.items()}
+            if len(set(sizes.values())) != 1 or 0 in sizes.values():
+                raise ValueError(f"arrays of {split} must be equally long, not {sizes}")
+            for name, array in arrays.items():
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                    raise ValueError(f"{name} of {split} holds a value that is not finite")
+            self.splits[split] = {name: unshared(array) for name, array in arrays.items()}
+        return self.splits[split]
+
+    def data_checksum(self):
+        """SHA-256 over the arrays of train and valid, laid out like weights_sha256."""
+        splits = {split: self.load(split) for split in ("train", "valid")}
+        return weights_sha256({f"{s}/{n}": a for s, arrays in splits.items() for n, a in arrays.items()})
+
+    def build_graph(self, examples):
+        """Build evaluation first: it makes the variables, which the training steps then find."""
+        v1 = tf.compat.v1
+        self.global_step = v1.train.create_global_step()
+        self.lr = v1.placeholder(tf.float32, [], "lr")
+        self.batch = {
+            name: v1.placeholder(array.dtype, [None, *array.shape[1:]], name)
+            for name, array in examples.items()
+        }
+        outputs = self.inference(self.batch, training=False)
+        self.evaluation_loss = self.loss(outputs, self.batch)
+        self.metrics = self.evaluation(outputs, self.batch)
+        self.predicted = self.predictions(outputs)
+        self.variables = v1.trainable_variables()
+
+        self.optimizer = OPTIMIZERS[self.config["optimizer"]](
+            lambda: learning_rate(self.config, self.lr, self.global_step)
+        )
+        # Never run: an optimizer makes its slots with the first update that is built, and those
+        # must lie in this graph, not in the compiled function's.
+        self.update(self.evaluation_loss)
+
+        with tf.name_scope("summaries"):
+            own = self.summaries(self.batch)
+            self.summary = v1.summary.merge([*variable_summaries(self.variables), *own])
+        self.saver = v1.train.Saver(max_to_keep=None)
+        self.saved = {v.op.name: v for v in v1.global_variables()}
+        self.initializers = v1.global_variables_initializer()
+
+    def update(self, loss):
+        """Build one step of the optimizer against the gradients of a loss."""
+        gradients = tf.gradients(loss, self.variables)
+        pairs = zip(gradients, self.variables, strict=True)
+        return self.optimizer.apply_gradients(pairs, global_step=self.global_step)
+
+    def train_step(self, batch):
+        """Build one training step: update the variables, return the loss before, float32 scalar.
+
+        A model with an unusual step overrides this.
+        """
+        scope = tf.compat.v1.get_variable_scope()
+        with tf.compat.v1.variable_scope(scope, reuse=True):
+            loss = self.loss(self.inference(batch, training=True), batch)
+        with tf.control_dependencies([self.update(loss)]):
+            return tf.identity(loss)
+
+    def truncated_normal(self, name, shape, stddev, mean=0.0):
+        """A float32 variable of random weights: its values follow from random_seed and its name."""
+        full_name = "/".join(filter(None, [tf.compat.v1.get_variable_scope().name, name]))
+
+        def initializer(shape, dtype=tf.float32, partition_info=None):
+            seed = [self.config["random_seed"], zlib.crc32(full_name.encode())]
+            return tf.random.stateless_truncated_normal(shape, seed, mean, stddev, dtype)
+
+        return tf.compat.v1.get_variable(name, shape, initializer=initializer)
+
+    def dropout(self, values, rate, salt):
+        """Dropout whose mask follows from random_seed, salt (a name for this layer) and step."""
+        layer = zlib.crc32(salt.encode()) << 31 | self.config["random_seed"]
+        seed = tf.stack([tf.constant(layer, tf.int64), tf.cast(self.global_step, tf.int64)])
+        return tf.nn.experimental.stateless_dropout(values, rate, seed, rng_alg="philox")
+
+    def init(self):
+        """Give every variable its first value. The same seed gives the same values, every time."""
+        self.session.run(self.initializers)
+        self.step = 0
+
+    def prepare_steps(self, say=print):
+        """Bring the training data to the device and compile the steps, without training."""
+        if self.steps is not None:
+            return
+        examples = self.load("train")
+        count, size = len(next(iter(examples.values()))), self.config["batch_size"]
+        if size > count:
+            raise ConfigError(f"--batch_size={size} is more than the {count} training examples")
+        self.examples = count
+        with self.graph.as_default():
+            data, fill, feed = on_device(examples)
+        self.session.run(fill, feed)
+        wanted = self.config["jit"]
+        for jit in [True, False] if wanted is None else [wanted]:
+            try:
+                with self.graph.as_default():
+                    steps = Steps(self.train_step, data, self.saved.values(), size, jit)
+                refuse_hidden_state(self.graph)
+                steps.run(self.session, np.zeros([0, size]), {self.lr: 0.0})
+                break
+            except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+                if jit is False or wanted is not None:
+                    raise
+                say("XLA cannot compile these steps here: training without (--nojit).")
+        self.steps, self.config["jit"] = steps, jit
+
+    def learn_from_epoch(self, stop):
+        """Train on the coming batches, up to step `stop` or for a second at most.
+
+        Returns the loss of the last step's own batch. Diverged if a value is not finite. A model
+        with an unusual epoch overrides this.
+        """
+        count = min(stop - self.step, self.steps.limit)
+        rows = batch_rows(
+            self.config["random_seed"], self.step, count, self.examples, self.config["batch_size"]
+        )
+        began = time.perf_counter()
+        done, loss, finite = self.steps.run(self.session, rows, {self.lr: self.config["lr"]})
+        self.steps.adapt(done, time.perf_counter() - began)
+        self.step += int(done)
+        if not (finite and np.isfinite(loss)):
+            raise Diverged(f"not finite at step {self.step} or before")
+        return float(loss)
+
+    def train(self, until=None):
+        """Train up to step max_iter (or pause at `until`) in a run folder; see training/loop.py.
+
+        Returns {"status", "step", "loss", "valid": {...}, "test": {...}, "result_dir"}.
+        """
+        return loop.train(self, until)
+
+    def evaluate(self, split):
+        """Average loss and metrics over all examples of a split, as {name: float}."""
+        arrays = self.load(split)
+        examples = len(next(iter(arrays.values())))
+        totals = {}
+        for first in range(0, examples, EVALUATION_BATCH):
+            part = {n: array[first : first + EVALUATION_BATCH] for n, array in arrays.items()}
+            feed = {self.batch[name]: array for name, array in part.items()}
+            loss, metrics = self.session.run([self.evaluation_loss, self.metrics], feed)
+            size = len(next(iter(part.values())))
+            sums = {name: np.sum(values, dtype=np.float64) for name, values in metrics.items()}
+            for name, value in {"loss": loss * size, **sums}.items():
+                totals[name] = totals.get(name, 0.0) + float(value)
+        return {name: total / examples for name, total in totals.items()}
+
+    def infer(self, inputs):
+        """Return the predictions for {name: array [examples, ...]}, as {name: array}."""
+        return self.session.run(self.predicted, {self.batch[n]: a for n, a in inputs.items()})
+
+    def weights(self):
+        """All saved variables, optimizer and global step included, as {name: array}."""
+        return self.session.run(self.saved)
+
+    def save(self, checkpoints):
+        """Save a checkpoint of the current step."""
+        digest = weights_sha256(self.weights())
+        with self.graph.as_default():
+            checkpoints.save(self.saver, self.session, self.step, digest)
+
+    def restore(self, step=None):
+        """Load a checkpoint of result_dir: by number, "best", or the newest. Returns its step."""
+        checkpoints = Checkpoints(Path(self.config["result_dir"]), self.config)
+        return self.load_checkpoint(checkpoints, checkpoints.find(step))
+
+    def load_checkpoint(self, checkpoints, record):
+        """Load the checkpoint of one line of checkpoints.jsonl. Returns its step."""
+        with self.graph.as_default():
+            self.saver.restore(self.session, checkpoints.prefix(record["step"]))
+        self.step = record["step"]
+        return self.step
+
+
+def unshared(array):
+    """The array itself where nobody can write it, else a copy; read-only either way.
+
+    A variable on the CPU may use the very memory it was fed, for as long as it lives.
+    """
+    owner = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            array = array.copy()
+            break
+        owner = owner.base
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,68 @@
+"""One plain dictionary says all about a run: `config`. Here it is completed and checked."""
+
+import difflib
+import secrets
+
+from models.hyperparameters import ConfigError, Setting
+from training.run_folder import recorded_config
+
+RUN_SETTINGS = (
+    Setting("max_iter", int, None, "training steps in all; a resumed run trains up to it", 1, 10**9),
+    Setting("random_seed", int, None, "any number; drawn and printed if not given", 0, 2**31 - 2),
+    Setting("result_dir", str, None, "folder of this run; one that holds a run is resumed"),
+    Setting("save_every", int, 1000, "steps between checkpoints", 1),
+    Setting("save_checkpoint_secs", float, 0.0, "seconds between further checkpoints, 0: off", 0),
+    Setting("max_to_keep", int, 5, "newest checkpoints to keep", 1),
+    Setting("keep_checkpoint_every_n_hours", float, 0.0,
+            "hours between checkpoints that are kept for ever, 0: off", 0),
+    Setting("log_every", int, 100, "steps between records of the training loss", 1),
+    Setting("eval_every", int, 1000, "steps between evaluations on valid, with summaries", 1),
+    Setting("fake_data", bool, False, "train on images made on the spot: no download"),
+    Setting("device", str, "auto", "auto takes a GPU if there is one",
+            choices=("auto", "cpu", "gpu")),
+    Setting("jit", bool, None, "compile the steps with XLA; on wherever XLA is to be had"),
+    Setting("threads", int, 0, "processor threads, 0: all", 0, 1024),
+    Setting("deterministic", bool, False, "equal bits on a GPU too, more slowly"),
+    Setting("debug", bool, False, "print settings and variables; name the first operation that "
+            "is not finite; show tracebacks"),
+)  # fmt: skip
+
+# What a resumed run may set anew: none of it changes a weight.
+MAY_CHANGE = frozenset(
+    "max_iter save_every save_checkpoint_secs max_to_keep keep_checkpoint_every_n_hours "
+    "log_every eval_every threads debug result_dir".split()
+)
+
+
+def nearest(name, names):
+    """" (did you mean X?)", or "" if nothing is near."""
+    near = difflib.get_close_matches(name, names, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def complete_config(model_class, given):
+    """Return a config with every setting of a model, checked; the given one stays as it is.
+
+    What is not given (or None) comes from config.json where result_dir holds a run, else from
+    the tables. ConfigError if a name, a type or a value is wrong, or contradicts that run.
+    """
+    settings = {setting.name: setting for setting in model_class.settings()}
+    for name in given:
+        if name != "model_name" and name not in settings:
+            hint = nearest(name, list(settings))
+            raise ConfigError(f"--{name} is not a setting of {model_class.__name__}{hint}")
+    recorded = recorded_config(given["result_dir"]) if given.get("result_dir") else {}
+    config = {"model_name": given.get("model_name") or model_class.__name__}
+    for name, setting in settings.items():
+        value = given.get(name)
+        config[name] = setting.check(recorded.get(name, setting.default) if value is None else value)
+    if config["random_seed"] is None:
+        config["random_seed"] = secrets.randbelow(2**31 - 1)
+    changed = [n for n in recorded if n not in MAY_CHANGE and recorded[n] != config.get(n)]
+    if changed:
+        listed = ", ".join(f"{n}={recorded[n]} (now {config.get(n)})" for n in changed)
+        raise ConfigError(
+            f"--result_dir={config['result_dir']} holds a run with {listed}; "
+            "drop these flags to resume it, or name another folder"
+        )
+    return config

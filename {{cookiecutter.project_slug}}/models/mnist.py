@@ -1,0 +1,105 @@
+"""Handwritten digits: 784-hidden1-hidden2-10 with ReLU, after TensorFlow's classic tutorial.
+
+    python main.py --model_name=MNIST
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from data.loaders import fake_digits, load_mnist
+from models.basic_model import BasicModel
+from models.hyperparameters import ConfigError, Setting, optimization
+
+IMAGE_SIZE = 28
+PIXELS = IMAGE_SIZE * IMAGE_SIZE
+CLASSES = 10
+
+
+class MNIST(BasicModel):
+    """Two hidden layers against sparse softmax cross-entropy."""
+
+    hyperparameters = (
+        *optimization(lr=0.1, batch_size=100),
+        Setting("hidden1", int, 128, "units in the first hidden layer", 1, 65536,
+                search=(16, 512), scale="log"),
+        Setting("hidden2", int, 32, "units in the second hidden layer", 1, 65536,
+                search=(16, 512), scale="log"),
+    )  # fmt: skip
+    max_iter = 11_000
+    objective = ("accuracy", "max")
+
+    def inputs(self, split):
+        """{"images": uint8 [n, 28, 28], "labels": uint8 [n]}, labels from 0 to 9."""
+        arrays = fake_digits(split) if self.config["fake_data"] else load_mnist(split)
+        if arrays["labels"].max() >= CLASSES:
+            raise ValueError(f"a label of {split} is {arrays['labels'].max()}, but digits end at 9")
+        return arrays
+
+    def inference(self, batch, training):
+        """Logits, float32 [batch, 10]."""
+        images = tf.reshape(tf.cast(batch["images"], tf.float32) / 255, [-1, PIXELS])
+        hidden1 = tf.nn.relu(self.dense("hidden1", images, self.config["hidden1"]))
+        hidden2 = tf.nn.relu(self.dense("hidden2", hidden1, self.config["hidden2"]))
+        return self.dense("softmax_linear", hidden2, CLASSES)
+
+    def dense(self, name, inputs, units):
+        """A fully connected layer: float32 [batch, fan in] to [batch, units]."""
+        fan_in = int(inputs.shape[1])
+        with tf.compat.v1.variable_scope(name):
+            weights = self.truncated_normal("weights", [fan_in, units], stddev=fan_in**-0.5)
+            biases = tf.compat.v1.get_variable("biases", [units], initializer=tf.zeros_initializer())
+            return tf.matmul(inputs, weights) + biases
+
+    def loss(self, outputs, batch):
+        """Sparse softmax cross-entropy, averaged over the batch."""
+        labels = tf.cast(batch["labels"], tf.int32)
+        return tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs)
+        )
+
+    def evaluation(self, outputs, batch):
+        """Precision @ 1: whether the greatest logit is the label's."""
+        correct = tf.math.in_top_k(tf.cast(batch["labels"], tf.int32), outputs, k=1)
+        return {"accuracy": tf.cast(correct, tf.float32)}
+
+    def predictions(self, outputs):
+        probabilities = tf.nn.softmax(outputs)
+        return {"digit": tf.argmax(outputs, axis=1), "probability": tf.reduce_max(probabilities, 1)}
+
+    def summaries(self, batch):
+        """The first images, as they come in."""
+        images = tf.expand_dims(batch["images"], -1)
+        return [tf.compat.v1.summary.image("inputs", images, max_outputs=10)]
+
+    def parse_input(self, text):
+        """Images of 28 x 28 grey levels: a .npy file, uint8 [n, 28, 28], or a .png of one digit.
+
+        Without --input: the first ten of valid.
+        """
+        if not text:
+            return {"images": self.load("valid")["images"][:10]}
+        images = read_images(Path(text))
+        if images.dtype != np.uint8 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
+            raise ConfigError(f"--input={text} must hold uint8 [n, 28, 28], not {images.dtype} "
+                              f"{list(images.shape)}")  # fmt: skip
+        return {"images": images}
+
+
+def read_images(path):
+    """The images in a .npy or .png file, [n, height, width]; ConfigError if it is neither."""
+    if path.suffix not in (".npy", ".png"):
+        raise ConfigError(f"--input={path} is neither a .npy nor a .png file")
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        from matplotlib.image import imread  # slow to import, needed here only
+
+        pixels = imread(path)
+        grey = pixels[..., :3].mean(-1) if pixels.ndim == 3 else pixels
+        return np.round(255 * grey).astype(np.uint8)[np.newaxis]
+    except FileNotFoundError:
+        raise ConfigError(f"--input={path} does not exist") from None
+    except (ValueError, SyntaxError, OSError) as error:
+        raise ConfigError(f"--input={path} cannot be read: {error}") from None

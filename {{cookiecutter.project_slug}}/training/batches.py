@@ -1,0 +1,40 @@
+"""Which examples make which batch: a pure function of (random_seed, step), never carried state.
+
+So a resumed run sees the batches that it would have seen, and any number of steps may be asked
+for at a time.
+"""
+
+import functools
+import zlib
+
+import numpy as np
+
+
+def random_stream(seed, purpose, number=0):
+    """NumPy generator for one purpose, on the counter-based Philox (Salmon et al., SC 2011)."""
+    key = [seed, zlib.crc32(purpose.encode()) << 32 | number]
+    return np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
+
+
+@functools.lru_cache(maxsize=2)
+def epoch_order(seed, epoch, examples):
+    """The order of the examples in one epoch: a permutation, int32 [examples]."""
+    return random_stream(seed, "epoch", epoch).permutation(examples).astype(np.int32)
+
+
+def batch_rows(seed, step, count, examples, batch_size):
+    """The rows of the training arrays that make the batches of steps step, ..., step + count - 1.
+
+    The remainder of examples / batch_size is left out of an epoch, another one in each.
+    Returns int32 [count, batch_size].
+    """
+    steps_per_epoch = examples // batch_size
+    rows = np.empty([count, batch_size], np.int32)
+    done = 0
+    while done < count:
+        epoch, first = divmod(step + done, steps_per_epoch)
+        taken = min(steps_per_epoch - first, count - done)
+        order = epoch_order(seed, epoch, examples)
+        rows[done : done + taken].flat = order[first * batch_size : (first + taken) * batch_size]
+        done += taken
+    return rows

@@ -1,0 +1,166 @@
+"""Checkpoints that survive a kill at any instant and tell when they are damaged.
+
+    checkpoints.jsonl   step, SHA-256 of each file, weights_sha256, time; one line per save
+    model.ckpt-N.*      TensorFlow's saver's files; the newest few, the best, one every n hours
+    checkpoint          TensorFlow's pointer to the newest, for its own tools
+    best.json           which step is best on valid
+
+Order of writing: the saver's files, then the line, then the pointer, each on the disk for sure
+before the next; only then are old files removed. A line therefore promises a whole checkpoint.
+"""
+
+import hashlib
+import time
+
+import numpy as np
+
+from training.files import (
+    append_json,
+    cut_jsonl,
+    read_json,
+    read_jsonl,
+    sha256,
+    sync,
+    write_atomically,
+    write_json,
+)
+
+PREFIX = "model.ckpt"
+
+
+def weights_sha256(arrays):
+    """SHA-256 over named arrays, in order of name: equal digests mean equal runs.
+
+    Of each array: name in UTF-8, a zero byte, dtype name, a zero byte, shape as decimal numbers
+    with commas, a zero byte, then the little-endian C-order bytes.
+    """
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        array = np.asarray(array)
+        shape = ",".join(map(str, array.shape))
+        digest.update(b"\0".join(part.encode() for part in (name, array.dtype.name, shape, "")))
+        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints of one run folder. Reading them writes nothing."""
+
+    def __init__(self, run_path, config, clock=time.time):
+        self.path = run_path / "checkpoints"
+        self.config = config
+        self.clock = clock
+        self.saved_at = clock()
+        self.ledger = self.path / "checkpoints.jsonl"
+        self.records = read_jsonl(self.ledger)
+        self.kept = [r for r in self.records[:-1] if self.has_files(r)] + self.records[-1:]
+
+    def has_files(self, record):
+        """Whether a checkpoint has not been rotated away."""
+        return any((self.path / name).exists() for name in record["files"])
+
+    def prefix(self, step):
+        return str(self.path / f"{PREFIX}-{step}")
+
+    def is_due(self, step):
+        """Whether the number of steps or the clock says that it is time to save."""
+        seconds = self.config["save_checkpoint_secs"]
+        by_time = seconds > 0 and self.clock() - self.saved_at >= seconds
+        return step % self.config["save_every"] == 0 or by_time
+
+    def save(self, saver, session, step, digest):
+        """Save the session's variables as the checkpoint of this step."""
+        if self.records and self.records[-1]["step"] == step:
+            return
+        self.path.mkdir(exist_ok=True)
+        saver.save(session, self.prefix(step), write_meta_graph=False, write_state=False)
+        files = sorted(self.path.glob(f"{PREFIX}-{step}.*"))
+        for path in [*files, self.path, self.path.parent]:
+            sync(path)
+        record = {"step": step, "files": {path.name: sha256(path) for path in files}}
+        record |= {"weights_sha256": digest, "time": self.clock()}
+        if self.is_permanent(record["time"]):
+            record["permanent"] = True
+        append_json(self.ledger, record)
+        sync(self.ledger)
+        write_atomically(self.path / "checkpoint", f'model_checkpoint_path: "{PREFIX}-{step}"\n')
+        self.records.append(record)
+        self.kept.append(record)
+        self.saved_at = self.clock()
+
+    def is_permanent(self, now):
+        """Whether the last checkpoint that is kept for ever, or the first of all, is n hours old."""
+        hours = self.config["keep_checkpoint_every_n_hours"]
+        marks = [r["time"] for r in self.kept if r.get("permanent")]
+        marks = marks or [r["time"] for r in self.records[:1]]
+        return bool(hours and marks) and now - marks[-1] >= 3600 * hours
+
+    def rotate(self):
+        """Remove the files of all but the newest, the best and the permanent checkpoints."""
+        newest = {record["step"] for record in self.kept[-self.config["max_to_keep"] :]}
+        keep = newest | {self.best_step()}
+        for record in self.kept[:]:
+            if record["step"] not in keep and not record.get("permanent"):
+                for name in record["files"]:
+                    (self.path / name).unlink(missing_ok=True)
+                self.kept.remove(record)
+
+    def best_step(self):
+        """The step that is best on valid; None before the first evaluation."""
+        best = self.path / "best.json"
+        return read_json(best).get("step") if best.exists() else None
+
+    def set_best(self, step, values):
+        """Note that this checkpoint is the best on valid, with its values there."""
+        write_json(self.path / "best.json", {"step": step, "valid": values})
+
+    def forget_after(self, step):
+        """Drop the lines after the step that a resumed run goes on from."""
+        cut_jsonl(self.ledger, step)
+        self.records = [r for r in self.records if r["step"] <= step]
+        self.kept = [r for r in self.kept if r["step"] <= step]
+        if (self.best_step() or 0) > step:
+            (self.path / "best.json").unlink()
+
+    def damage(self, record):
+        """What is wrong with the files of a checkpoint, in words; "" if they are as written."""
+        for name, digest in record["files"].items():
+            found = sha256(self.path / name)
+            if found != digest:
+                problem = "is missing" if found is None else "does not match its SHA-256"
+                return f"{self.path / name} {problem}"
+        return ""
+
+    def newest(self, say=print):
+        """The newest undamaged checkpoint's line; None if nothing was ever saved.
+
+        Says which ones are damaged; ValueError if all are: never start again at step 0 in silence.
+        """
+        for record in reversed(self.kept):
+            damage = self.damage(record)
+            if not damage:
+                return record
+            say(f"Checkpoint of step {record['step']} is damaged: {damage}.")
+        if self.kept or list(self.path.glob(f"{PREFIX}-*.index")):
+            raise ValueError(f"{self.path} holds no usable checkpoint; start a new run")
+        return None
+
+    def find(self, step=None):
+        """The line of a kept checkpoint: by number, "best", or the newest.
+
+        FileNotFoundError if there is none, with those that there are; ValueError if damaged.
+        """
+        if step is None:
+            record = self.newest()
+            if record is None:
+                raise FileNotFoundError(f"{self.path.parent} holds no checkpoint yet; train first")
+            return record
+        kept = {record["step"]: record for record in self.kept}
+        wanted = self.best_step() if step == "best" else step
+        if wanted not in kept:
+            steps = ", ".join(map(str, kept)) or "none"
+            raise FileNotFoundError(f"--step={step} is not kept in {self.path}; kept: {steps}")
+        damage = self.damage(kept[wanted])
+        if damage:
+            raise ValueError(f"checkpoint of step {wanted} is damaged: {damage}")
+        return kept[wanted]

@@ -1,0 +1,171 @@
+"""The training loop: what happens at which step. Read `train` from top to bottom."""
+
+import math
+
+from training import divergence
+from training.checkpoints import Checkpoints
+from training.progress import Progress
+from training.run_folder import RunFolder
+from training.signals import StopSignals
+from training.summaries import Writers
+
+
+def train(model, until=None):
+    """Train a model in its run folder, from the newest checkpoint there; see BasicModel.train."""
+    config = model.config
+    announce(model)
+    model.prepare_steps()  # what can go wrong with a model does so before a file is written
+    checksum = model.data_checksum()
+    with RunFolder(config) as run, StopSignals() as stop:
+        run.record_config(checksum)
+        checkpoints = Checkpoints(run.path, config)
+        resumed_at = resume(model, run, checkpoints)
+        last = min(until or config["max_iter"], config["max_iter"])
+        hyperparameters = {s.name: config[s.name] for s in model.hyperparameters}
+        with (
+            Writers(run.path, model.graph, hyperparameters, resumed_at) as writers,
+            Progress(model.step, last, config["batch_size"]) as progress,
+        ):
+            if resumed_at is None:
+                model.save(checkpoints)
+            result = {"status": "running", "loss": None, "valid": {}, "test": {}}
+            best = best_so_far(model, run)
+            try:
+                while model.step < last and not stop.received:
+                    result["loss"] = model.learn_from_epoch(next_stop(model.step, last, config))
+                    run.step = model.step
+                    if is_due(model.step, config["log_every"], config):
+                        log(model, run, writers, progress, result["loss"])
+                    is_best = False
+                    if is_due(model.step, config["eval_every"], config):
+                        result["valid"] = evaluate(model, run, writers)
+                        is_best = better(model, result["valid"], best)
+                    due = checkpoints.is_due(model.step) or model.step == last or stop.received
+                    if is_best or due:
+                        save(model, run, writers, checkpoints)
+                    if is_best:
+                        best = result["valid"]
+                        checkpoints.set_best(model.step, best)
+                    checkpoints.rotate()
+            except divergence.Diverged:
+                result |= {"status": "diverged"} | divergence.end(model, run, checkpoints)
+                save(model, run, writers, checkpoints)
+        return finish(model, run, stop, result)
+
+
+def announce(model):
+    """Say what is about to be trained."""
+    config = model.config
+    print(f"{config['model_name']} with random_seed {config['random_seed']}")
+    if config["debug"]:
+        for name, value in config.items():
+            print(f"  --{name}={value}")
+        for name, variable in model.saved.items():
+            print(f"  {name}: {variable.dtype.base_dtype.name} {variable.shape}")
+
+
+def resume(model, run, checkpoints):
+    """Go back to the newest usable checkpoint; forget records after it. None in a new run."""
+    record = checkpoints.newest()
+    step = None
+    model.init()
+    if record:
+        step = model.load_checkpoint(checkpoints, record)
+        checkpoints.forget_after(step)
+        print(f"Resuming {run.path} at step {step}")
+        if step > model.config["max_iter"]:
+            raise ValueError(
+                f"--max_iter={model.config['max_iter']}: {run.path} is at step {step} already"
+            )
+    else:
+        print(f"Results go to {run.path}")
+    run.cut_metrics(step or 0)
+    run.set_status("running", step or 0)
+    left_out = model.examples % model.config["batch_size"]
+    if left_out:
+        print(f"Each epoch leaves out {left_out} of {model.examples:,} examples, others each time")
+    return step
+
+
+def is_due(step, every, config):
+    """Whether something that happens every so many steps, and at the end, happens now."""
+    return step % every == 0 or step == config["max_iter"]
+
+
+def next_stop(step, last, config):
+    """The next step at which anything is due."""
+    intervals = [config[name] for name in ("log_every", "eval_every", "save_every")]
+    return min(last, *(step - step % every + every for every in intervals))
+
+
+def log(model, run, writers, progress, loss):
+    """Record the loss of this step's own batch."""
+    speed = progress.report(model.step, loss)
+    run.record(model.step, "train", {"loss": loss, "examples_per_second": round(speed)})
+    writers.add_scalars("train", model.step, {"loss": loss})
+
+
+def evaluate(model, run, writers):
+    """Record loss and metrics on the whole of valid, and the summaries of the variables."""
+    values = model.evaluate("valid")
+    run.record(model.step, "valid", values)
+    writers.add_scalars("valid", model.step, values)
+    pictured = {model.batch[name]: array[:10] for name, array in model.load("valid").items()}
+    writers.add("train", model.step, model.session.run(model.summary, pictured))
+    return values
+
+
+def best_so_far(model, run):
+    """The best record on valid up to here; None before the first."""
+    best = None
+    for record in run.records("valid"):
+        if better(model, record, best):
+            best = record
+    return best
+
+
+def better(model, values, best):
+    """Whether an evaluation on valid is the best so far; one that is not finite never is."""
+    name, direction = model.objective
+    value = values[name]
+    if value is None or not math.isfinite(value):
+        return False
+    return best is None or (value > best[name] if direction == "max" else value < best[name])
+
+
+def save(model, run, writers, checkpoints):
+    """Save a checkpoint, once all that was recorded up to here is on the disk."""
+    run.sync_metrics()
+    writers.sync()
+    model.save(checkpoints)
+    run.set_status("running", model.step)
+
+
+def finish(model, run, stop, result):
+    """End a run: the test split once it is complete, the model's own report, the status."""
+    result |= {"step": model.step, "result_dir": str(run.path)}
+    if result["status"] == "diverged":
+        details = {k: v for k, v in result.items() if k not in ("status", "valid", "test")}
+        reason = f"not finite at step {result['bad_step']}: loss {result['loss']}"
+        run.set_status("diverged", model.step, reason=reason, details=details)
+    elif stop.received:
+        result |= {"status": "interrupted", "signal": stop.received}
+        run.set_status("interrupted", model.step, reason=f"signal {stop.received}")
+    elif model.step < model.config["max_iter"]:
+        result |= {"status": "interrupted"}
+        run.set_status("interrupted", model.step, reason=f"paused at step {model.step}")
+    else:
+        result |= {"status": "complete", "test": test(model, run)}
+        for line in model.report(run.path):
+            print(line)
+        run.set_status("complete", model.step)
+    return result
+
+
+def test(model, run):
+    """Evaluate the test split; recorded once for each step. Returns {name: float}."""
+    values = model.evaluate("test")
+    if all(record["step"] != model.step for record in run.records("test")):
+        run.record(model.step, "test", values)
+        run.sync_metrics()
+    return values

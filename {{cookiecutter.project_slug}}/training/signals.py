@@ -1,0 +1,26 @@
+"""Ctrl-C and SIGTERM end a run in good order; a second one ends it at once."""
+
+import signal
+import threading
+
+
+class StopSignals:
+    """`with StopSignals() as stop`: stop.received is None, or the number of the signal."""
+
+    def __init__(self):
+        self.received = None
+        self.previous = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, self.handle)
+        return self
+
+    def handle(self, number, frame):
+        self.received = number
+        self.__exit__()  # from here on a signal does what it always does
+
+    def __exit__(self, *error):
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)

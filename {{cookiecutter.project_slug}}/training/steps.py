@@ -1,0 +1,114 @@
+"""The fast loop: one call of the session trains many steps.
+
+The training arrays lie in variables on the device, the steps are a compiled while loop, and the
+host feeds nothing but row numbers. So Python is away while the machine multiplies matrices.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+CHUNK_ROWS = 2**17  # row numbers fed at a time, at most: half a megabyte
+CHUNK_STEPS = 1000
+CHUNK_SECONDS = 1.0  # Ctrl-C waits for the end of a chunk
+
+OPTIMIZERS = {
+    "sgd": lambda lr: tf.compat.v1.train.GradientDescentOptimizer(lr),
+    "momentum": lambda lr: tf.compat.v1.train.MomentumOptimizer(lr, momentum=0.9),
+    "adam": lambda lr: tf.compat.v1.train.AdamOptimizer(lr),
+}
+
+HIDDEN_STATE = {
+    "Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoisson",
+    "RandomPoissonV2", "RandomShuffle", "RandomStandardNormal", "RandomUniform",
+    "RandomUniformInt", "TruncatedNormal",
+}  # fmt: skip
+
+
+def refuse_hidden_state(graph):
+    """ValueError names a random op that counts its calls: no checkpoint holds such a counter."""
+    definition = graph.as_graph_def()
+    nodes = [*definition.node]
+    for function in definition.library.function:
+        nodes += function.node_def
+    for node in nodes:
+        if node.op in HIDDEN_STATE:
+            raise ValueError(
+                f"{node.name} ({node.op}) keeps hidden state, so a resumed run would differ; "
+                "use self.truncated_normal, self.dropout or tf.random.stateless_*, "
+                "and give every get_variable an initializer"
+            )
+
+
+def learning_rate(config, base, global_step):
+    """The learning rate of a step, float32 scalar: constant, or a cosine (SGDR, 2017)."""
+    if config["lr_schedule"] == "cosine":
+        return tf.compat.v1.train.cosine_decay(base, global_step, config["decay_steps"])
+    return base
+
+
+def on_device(inputs):
+    """Variables for the training arrays, and the op that fills them from placeholders.
+
+    They are in no collection, hence in no checkpoint, and keep the arrays' dtypes: images stay
+    bytes. Returns ({name: variable}, op, {placeholder: array}).
+    """
+    variables, assignments, feed = {}, [], {}
+    for name, array in inputs.items():
+        placeholder = tf.compat.v1.placeholder(array.dtype, array.shape)
+        variables[name] = tf.compat.v1.get_variable(
+            f"training_data/{name}",
+            shape=array.shape,
+            dtype=array.dtype,
+            initializer=tf.zeros_initializer(),  # never run: the arrays are assigned
+            trainable=False,
+            collections=[],
+            use_resource=True,
+        )
+        assignments.append(variables[name].assign(placeholder, read_value=False))
+        feed[placeholder] = array
+    return variables, tf.group(*assignments), feed
+
+
+class Steps:
+    """The compiled loop over `train_step(batch)`, which makes one update and returns its loss.
+
+    data: {name: variable [examples, ...]}; watched: the variables that must stay finite.
+    """
+
+    def __init__(self, train_step, data, watched, batch_size, jit):
+        self.size = max(1, min(CHUNK_STEPS, CHUNK_ROWS // batch_size))
+        self.limit = 1  # steps in the next chunk: one at first, to see how long it takes
+        self.rows = tf.compat.v1.placeholder(tf.int32, [self.size, batch_size], "rows")
+        self.count = tf.compat.v1.placeholder(tf.int32, [], "count")
+        self.buffer = np.zeros([self.size, batch_size], np.int32)
+
+        @tf.function(jit_compile=jit, autograph=False)
+        def train_steps():
+            def go_on(done, loss):
+                return (done < self.count) & tf.math.is_finite(loss)
+
+            def step(done, loss):
+                batch = {name: tf.gather(array, self.rows[done]) for name, array in data.items()}
+                return done + 1, train_step(batch)
+
+            done, loss = tf.while_loop(go_on, step, (0, 0.0))
+            floats = [v for v in watched if v.dtype.is_floating]
+            finite = [tf.reduce_all(tf.math.is_finite(v)) for v in floats]
+            return done, loss, tf.reduce_all(finite)
+
+        self.outputs = train_steps()
+
+    def run(self, session, rows, feed):
+        """Train on the batches of rows, int32 [count <= size, batch_size].
+
+        Returns (steps done, loss of the last one, whether all is finite). It stops behind the
+        first step whose loss is not.
+        """
+        count = len(rows)
+        self.buffer[:count] = rows
+        return session.run(self.outputs, {self.rows: self.buffer, self.count: count, **feed})
+
+    def adapt(self, count, seconds):
+        """Choose the length of the next chunk, by how long the last one took."""
+        if count:
+            self.limit = int(min(self.size, max(1, CHUNK_SECONDS * count / max(seconds, 1e-6))))
