@@ -1,4 +1,4 @@
-"""Say what to do next with the new project. Changes nothing: without hooks the project is the same.
+"""Say what to do next with the new project. Without hooks, the project is the same.
 
 cookiecutter runs this file in the new project's folder.
 """
@@ -6,26 +6,28 @@ cookiecutter runs this file in the new project's folder.
 import os
 import shlex
 import sys
-from pathlib import Path
 
-WINDOWS = os.name == "nt"
-PROJECT = Path.cwd()
+if os.name == "nt":
+    FOLDER, PYTHON, ACTIVATE = f'"{os.getcwd()}"', "py", r".venv\Scripts\activate"
+else:
+    FOLDER, PYTHON, ACTIVATE = shlex.quote(os.getcwd()), "python3", "source .venv/bin/activate"
 
-STEPS = f"""
-Your project is in {PROJECT}. What to do next:
+NEXT_STEPS = f"""
+The project is ready. Next:
 
-    cd {f'"{PROJECT}"' if WINDOWS else shlex.quote(str(PROJECT))}
-    {"py" if WINDOWS else "python3"} -m venv .venv
-    {r".venv\\Scripts\\activate" if WINDOWS else "source .venv/bin/activate"}
+    cd {FOLDER}
+    {PYTHON} -m venv .venv
+    {ACTIVATE}
     pip install -e ".[dev]"
     python main.py
     python main.py --model_name=MNIST
     pytest
 
-README.md tells the rest.
+Its README.md tells the rest.
 """
 
 if __name__ == "__main__":
-    # A terminal that cannot show a letter of the path must not cost the project.
+    # cookiecutter deletes the project when a hook fails, be it over a letter of the folder's name
+    # that this terminal cannot show.
     sys.stdout.reconfigure(errors="replace")
-    print(STEPS)
+    print(NEXT_STEPS)

@@ -25,7 +25,9 @@ DEPENDENCIES = (
 OWN_MODULES = "command_line data hpsearch main models results tests training".split()
 
 # Windows keeps these names for devices, whatever comes after them.
-DEVICES = ["con", "prn", "aux", "nul"] + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
+DEVICES = ["con", "prn", "aux", "nul"] + [
+    f"{port}{n}" for port in ("com", "lpt") for n in range(10)
+]
 
 # What a trial run in the template's own folder leaves there. Git ignores it, cookiecutter does not.
 LEFTOVERS = (
@@ -62,21 +64,18 @@ def objection_to_slug(slug):
     return None
 
 
-def template_folders():
-    """The folder that is being copied, as far as cookiecutter says where it is (cruft does not)."""
+def template_folder():
+    """The folder that is being copied, where cookiecutter says where it is (cruft does not)."""
     repository = ANSWERS.get("_repo_dir")
     if repository is None:
-        return []
-    # A relative path starts where the user stands. This process stands elsewhere, but the shell
-    # has passed PWD on; without it, output goes by default to where the user stands.
-    starts = [os.environ.get("PWD", ""), ANSWERS["_output_dir"]]
-    repositories = [Path(start, repository) for start in starts]
-    return [
-        folder
-        for path in repositories
-        if (path / "cookiecutter.json").is_file()
-        for folder in path.glob("*cookiecutter.project_slug*")
-    ]
+        return None
+    # A relative path starts where the user stands. This process stands elsewhere, but output goes
+    # by default to where the user stands, and a shell tells it in PWD.
+    for start in (ANSWERS["_output_dir"], os.environ.get("PWD", "")):
+        path = Path(start, repository)
+        if (path / "cookiecutter.json").is_file():
+            return next(path.glob("*cookiecutter.project_slug*"))
+    return None
 
 
 def leftover(folder):
@@ -95,14 +94,14 @@ def objection():
     reason = objection_to_slug(slug)
     if reason:
         return f"The project_slug {json.dumps(slug, ensure_ascii=False)} cannot be used: {reason}."
-    for folder in template_folders():
-        path = leftover(folder)
-        if path:
-            return (
-                f"A trial run in the template's folder left {path.relative_to(folder).as_posix()},"
-                " which would be copied into the project; remove what git ignores there with:"
-                f" git -C {quoted(folder.resolve())} clean -dfX"
-            )
+    folder = template_folder()
+    path = leftover(folder) if folder else None
+    if path:
+        return (
+            f"A trial run in the template's folder left {path.relative_to(folder).as_posix()},"
+            " which would be copied into the project; remove what git ignores there with:"
+            f" git -C {quoted(folder.resolve())} clean -dfX"
+        )
     return None
 
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from models.config import RUN_SETTINGS, complete_config
 from models.hyperparameters import ConfigError, random_config
 from training import loop
-from training.batches import batch_rows
+from training.batches import batch_rows, checked_inputs
 from training.checkpoints import Checkpoints, weights_sha256
 from training.divergence import Diverged
 from training.steps import OPTIMIZERS, Steps, learning_rate, on_device, refuse_hidden_state
@@ -31,7 +31,6 @@ class BasicModel:
     hyperparameters = ()  # the model's table
     max_iter = 1000  # steps
     objective = ("loss", "min")  # what is best on valid, and in which direction
-    default_input = ""  # what --infer takes without --input
 
     def inputs(self, split):
         """Return the arrays of train, valid or test as {name: array}, all [examples, ...]."""
@@ -61,8 +60,10 @@ class BasicModel:
         return []
 
     def parse_input(self, text):
-        """Return what --input means, as {name: array [examples, ...]} without labels."""
-        raise ConfigError(f"{type(self).__name__} has no --input")
+        """Return what --input means, as {name: array [examples, ...]}; "" means a few examples."""
+        if text:
+            raise ConfigError(f"--input: {type(self).__name__} infers from examples of valid only")
+        return {name: array[:10] for name, array in self.load("valid").items()}
 
     def report(self, folder):
         """Draw pictures into the run's folder at its end; return lines for the screen."""
@@ -123,22 +124,17 @@ class BasicModel:
         )
 
     def load(self, split):
-        """The arrays of a split, checked, read-only and never shared with who may write them."""
+        """The arrays of a split, checked and read-only."""
         if split not in self.splits:
-            arrays = self.inputs(split)
-            sizes = {name: len(array) for name, array in arrays.items()}
-            if len(set(sizes.values())) != 1 or 0 in sizes.values():
-                raise ValueError(f"arrays of {split} must be equally long, not {sizes}")
-            for name, array in arrays.items():
-                if array.dtype.kind == "f" and not np.isfinite(array).all():
-                    raise ValueError(f"{name} of {split} holds a value that is not finite")
-            self.splits[split] = {name: unshared(array) for name, array in arrays.items()}
+            self.splits[split] = checked_inputs(split, self.inputs(split))
         return self.splits[split]
 
     def data_checksum(self):
         """SHA-256 over the arrays of train and valid, laid out like weights_sha256."""
-        splits = {split: self.load(split) for split in ("train", "valid")}
-        return weights_sha256({f"{s}/{n}": a for s, arrays in splits.items() for n, a in arrays.items()})
+        arrays = {}
+        for split in ("train", "valid"):
+            arrays |= {f"{split}/{name}": array for name, array in self.load(split).items()}
+        return weights_sha256(arrays)
 
     def build_graph(self, examples):
         """Build evaluation first: it makes the variables, which the training steps then find."""
@@ -149,10 +145,14 @@ class BasicModel:
             name: v1.placeholder(array.dtype, [None, *array.shape[1:]], name)
             for name, array in examples.items()
         }
-        outputs = self.inference(self.batch, training=False)
-        self.evaluation_loss = self.loss(outputs, self.batch)
-        self.metrics = self.evaluation(outputs, self.batch)
-        self.predicted = self.predictions(outputs)
+        with tf.name_scope("inference"):
+            outputs = self.inference(self.batch, training=False)
+        with tf.name_scope("loss"):
+            self.evaluation_loss = self.loss(outputs, self.batch)
+        with tf.name_scope("evaluation"):
+            self.metrics = self.evaluation(outputs, self.batch)
+        with tf.name_scope("predictions"):
+            self.predicted = self.predictions(outputs)
         self.variables = v1.trainable_variables()
 
         self.optimizer = OPTIMIZERS[self.config["optimizer"]](
@@ -160,7 +160,8 @@ class BasicModel:
         )
         # Never run: an optimizer makes its slots with the first update that is built, and those
         # must lie in this graph, not in the compiled function's.
-        self.update(self.evaluation_loss)
+        with tf.name_scope("optimizer"):
+            self.update(self.evaluation_loss)
 
         with tf.name_scope("summaries"):
             own = self.summaries(self.batch)
@@ -216,13 +217,13 @@ class BasicModel:
         if size > count:
             raise ConfigError(f"--batch_size={size} is more than the {count} training examples")
         self.examples = count
-        with self.graph.as_default():
+        with self.graph.as_default(), tf.name_scope("training_data"):
             data, fill, feed = on_device(examples)
         self.session.run(fill, feed)
         wanted = self.config["jit"]
         for jit in [True, False] if wanted is None else [wanted]:
             try:
-                with self.graph.as_default():
+                with self.graph.as_default(), tf.name_scope("training"):
                     steps = Steps(self.train_step, data, self.saved.values(), size, jit)
                 refuse_hidden_state(self.graph)
                 steps.run(self.session, np.zeros([0, size]), {self.lr: 0.0})
@@ -298,18 +299,3 @@ class BasicModel:
             self.saver.restore(self.session, checkpoints.prefix(record["step"]))
         self.step = record["step"]
         return self.step
-
-
-def unshared(array):
-    """The array itself where nobody can write it, else a copy; read-only either way.
-
-    A variable on the CPU may use the very memory it was fed, for as long as it lives.
-    """
-    owner = array
-    while isinstance(owner, np.ndarray):
-        if owner.flags.writeable:
-            array = array.copy()
-            break
-        owner = owner.base
-    array.setflags(write=False)
-    return array

@@ -7,7 +7,7 @@ from models.hyperparameters import ConfigError, Setting
 from training.run_folder import recorded_config
 
 RUN_SETTINGS = (
-    Setting("max_iter", int, None, "training steps in all; a resumed run trains up to it", 1, 10**9),
+    Setting("max_iter", int, None, "training steps in all; resuming trains up to it", 1, 10**9),
     Setting("random_seed", int, None, "any number; drawn and printed if not given", 0, 2**31 - 2),
     Setting("result_dir", str, None, "folder of this run; one that holds a run is resumed"),
     Setting("save_every", int, 1000, "steps between checkpoints", 1),
@@ -35,7 +35,7 @@ MAY_CHANGE = frozenset(
 
 
 def nearest(name, names):
-    """" (did you mean X?)", or "" if nothing is near."""
+    """A hint in brackets, with the one of names that is near; "" if none is."""
     near = difflib.get_close_matches(name, names, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
@@ -55,7 +55,8 @@ def complete_config(model_class, given):
     config = {"model_name": given.get("model_name") or model_class.__name__}
     for name, setting in settings.items():
         value = given.get(name)
-        config[name] = setting.check(recorded.get(name, setting.default) if value is None else value)
+        value = recorded.get(name, setting.default) if value is None else value
+        config[name] = setting.check(value)
     if config["random_seed"] is None:
         config["random_seed"] = secrets.randbelow(2**31 - 1)
     changed = [n for n in recorded if n not in MAY_CHANGE and recorded[n] != config.get(n)]

@@ -51,12 +51,11 @@ class LinearRegression(BasicModel):
     def predictions(self, outputs):
         return {"y": outputs}
 
-    default_input = "2"
-
     def parse_input(self, text):
-        """Numbers with commas: --input=2 or --input=-1,0.5"""
+        """Numbers with commas: --input=2 or --input=-1,0.5; by default 2, where y is about 6."""
         try:
-            return {"x": np.array([float(number) for number in text.split(",")], np.float32)}
+            numbers = [float(number) for number in (text or "2").split(",")]
+            return {"x": np.array(numbers, np.float32)}
         except ValueError:
             raise ConfigError(f"--input={text} is not a list of numbers such as 2,-1.5") from None
 
@@ -68,9 +67,14 @@ class LinearRegression(BasicModel):
         best_w, best_b = np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), y, rcond=None)[0]
         draw_fit(folder / "fit.png", x, y, w, b)
         return [
-            f"Fitted y = {w:.4f} x {b:+.4f}",
+            f"Fitted {equation(w, b, digits=4)}",
             f"Least squares: w differs by {abs(w - best_w):.1g}, b by {abs(b - best_b):.1g}",
         ]
+
+
+def equation(w, b, digits):
+    """The line as text: "y = 2.89x - 0.01"."""
+    return f"y = {w:.{digits}f}x {'-' if b < 0 else '+'} {abs(b):.{digits}f}"
 
 
 def draw_fit(path, x, y, w, b):
@@ -82,7 +86,7 @@ def draw_fit(path, x, y, w, b):
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.scatter(x, y, s=14, color="tab:blue", alpha=0.7, label="100 points, y = 3x + noise")
-    axes.plot(x, w * x + b, color="tab:orange", linewidth=2, label=f"y = {w:.2f}x {b:+.2f}")
+    axes.plot(x, w * x + b, color="tab:orange", linewidth=2, label=equation(w, b, 2))
     axes.set(xlabel="x", ylabel="y")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

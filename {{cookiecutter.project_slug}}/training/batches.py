@@ -1,4 +1,6 @@
-"""Which examples make which batch: a pure function of (random_seed, step), never carried state.
+"""The training arrays, and which examples make which batch.
+
+The batches are a pure function of (random_seed, step), never carried state.
 
 So a resumed run sees the batches that it would have seen, and any number of steps may be asked
 for at a time.
@@ -8,6 +10,35 @@ import functools
 import zlib
 
 import numpy as np
+
+
+def checked_inputs(split, arrays):
+    """Return the arrays of a split read-only; ValueError if they cannot be trained on.
+
+    An array that somebody could still write is copied: a variable on the CPU may use the very
+    memory it was fed from, for as long as it lives.
+    """
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) != 1 or 0 in sizes.values():
+        raise ValueError(f"the arrays of {split} must be equally long and not empty: {sizes}")
+    checked = {}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} of {split} holds {array.dtype}, not numbers")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} of {split} holds a value that is not finite")
+        checked[name] = array.copy() if is_writable(array) else array
+        checked[name].setflags(write=False)
+    return checked
+
+
+def is_writable(array):
+    """Whether an array's memory can be written, through it or through what it is a view of."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return True
+        array = array.base
+    return False
 
 
 def random_stream(seed, purpose, number=0):

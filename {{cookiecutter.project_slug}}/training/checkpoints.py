@@ -2,6 +2,7 @@
 
     checkpoints.jsonl   step, SHA-256 of each file, weights_sha256, time; one line per save
     model.ckpt-N.*      TensorFlow's saver's files; the newest few, the best, one every n hours
+    model.ckpt.meta     the graph, for TensorFlow's own tools
     checkpoint          TensorFlow's pointer to the newest, for its own tools
     best.json           which step is best on valid
 
@@ -73,6 +74,8 @@ class Checkpoints:
         if self.records and self.records[-1]["step"] == step:
             return
         self.path.mkdir(exist_ok=True)
+        if not self.records:  # the graph does not change: once is enough
+            saver.export_meta_graph(str(self.path / f"{PREFIX}.meta"))
         saver.save(session, self.prefix(step), write_meta_graph=False, write_state=False)
         files = sorted(self.path.glob(f"{PREFIX}-{step}.*"))
         for path in [*files, self.path, self.path.parent]:
@@ -89,7 +92,7 @@ class Checkpoints:
         self.saved_at = self.clock()
 
     def is_permanent(self, now):
-        """Whether the last checkpoint that is kept for ever, or the first of all, is n hours old."""
+        """Whether the last checkpoint that is kept for ever, or the very first, is n hours old."""
         hours = self.config["keep_checkpoint_every_n_hours"]
         marks = [r["time"] for r in self.kept if r.get("permanent")]
         marks = marks or [r["time"] for r in self.records[:1]]

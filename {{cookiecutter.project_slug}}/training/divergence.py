@@ -35,9 +35,7 @@ def end(model, run, checkpoints):
 def examine(model, variable):
     """What happens at the step to come: loss, gradient norm, first variable, batch, operation."""
     config = model.config
-    (rows,) = batch_rows(
-        config["random_seed"], model.step, 1, model.examples, config["batch_size"]
-    )
+    (rows,) = batch_rows(config["random_seed"], model.step, 1, model.examples, config["batch_size"])
     feed = {model.batch[name]: array[rows] for name, array in model.load("train").items()}
     scope = tf.compat.v1.variable_scope(tf.compat.v1.get_variable_scope(), reuse=True)
     with model.graph.as_default(), scope, tf.name_scope("diverged"):
@@ -49,7 +47,7 @@ def examine(model, variable):
     details = {
         "loss": f"{loss_value:g}",  # as text: JSON has no word for what is not finite
         "gradient_norm": f"{norm:g}",
-        "variable": first_not_finite(values) or variable,
+        "variable": first_not_finite(values) or variable or "the loss",
         "batch": rows.tolist(),
     }
     if config["debug"]:

@@ -2,6 +2,7 @@
 
 import math
 
+from models.hyperparameters import ConfigError
 from training import divergence
 from training.checkpoints import Checkpoints
 from training.progress import Progress
@@ -17,31 +18,30 @@ def train(model, until=None):
     model.prepare_steps()  # what can go wrong with a model does so before a file is written
     checksum = model.data_checksum()
     with RunFolder(config) as run, StopSignals() as stop:
-        run.record_config(checksum)
         checkpoints = Checkpoints(run.path, config)
         resumed_at = resume(model, run, checkpoints)
+        run.record_config(checksum)
+        forget_what_came_after(model, run, checkpoints)
+        best = best_so_far(model, run, checkpoints)
         last = min(until or config["max_iter"], config["max_iter"])
-        hyperparameters = {s.name: config[s.name] for s in model.hyperparameters}
+        result = {"status": "running", "loss": None, "valid": {}, "test": {}}
         with (
-            Writers(run.path, model.graph, hyperparameters, resumed_at) as writers,
+            Writers(run.path, model, resumed_at) as writers,
             Progress(model.step, last, config["batch_size"]) as progress,
         ):
-            if resumed_at is None:
-                model.save(checkpoints)
-            result = {"status": "running", "loss": None, "valid": {}, "test": {}}
-            best = best_so_far(model, run)
+            save(model, run, writers, checkpoints)
             try:
                 while model.step < last and not stop.received:
-                    result["loss"] = model.learn_from_epoch(next_stop(model.step, last, config))
-                    run.step = model.step
+                    stop_at = next_stop(model.step, last, config)
+                    result["loss"] = progress.loss = model.learn_from_epoch(stop_at)
+                    progress.advance(model.step)
                     if is_due(model.step, config["log_every"], config):
-                        log(model, run, writers, progress, result["loss"])
+                        log(model, run, writers, progress)
                     is_best = False
                     if is_due(model.step, config["eval_every"], config):
                         result["valid"] = evaluate(model, run, writers)
                         is_best = better(model, result["valid"], best)
-                    due = checkpoints.is_due(model.step) or model.step == last or stop.received
-                    if is_best or due:
+                    if is_best or checkpoints.is_due(model.step):
                         save(model, run, writers, checkpoints)
                     if is_best:
                         best = result["valid"]
@@ -49,7 +49,8 @@ def train(model, until=None):
                     checkpoints.rotate()
             except divergence.Diverged:
                 result |= {"status": "diverged"} | divergence.end(model, run, checkpoints)
-                save(model, run, writers, checkpoints)
+            save(model, run, writers, checkpoints)
+            checkpoints.rotate()
         return finish(model, run, stop, result)
 
 
@@ -65,26 +66,27 @@ def announce(model):
 
 
 def resume(model, run, checkpoints):
-    """Go back to the newest usable checkpoint; forget records after it. None in a new run."""
-    record = checkpoints.newest()
-    step = None
-    model.init()
-    if record:
-        step = model.load_checkpoint(checkpoints, record)
-        checkpoints.forget_after(step)
-        print(f"Resuming {run.path} at step {step}")
-        if step > model.config["max_iter"]:
-            raise ValueError(
-                f"--max_iter={model.config['max_iter']}: {run.path} is at step {step} already"
-            )
-    else:
-        print(f"Results go to {run.path}")
-    run.cut_metrics(step or 0)
-    run.set_status("running", step or 0)
+    """Go back to the newest usable checkpoint; writes nothing. Returns its step, None if new."""
     left_out = model.examples % model.config["batch_size"]
     if left_out:
         print(f"Each epoch leaves out {left_out} of {model.examples:,} examples, others each time")
+    record = checkpoints.newest()
+    if record is None:
+        model.init()
+        print(f"Results go to {run}")
+        return None
+    step = model.load_checkpoint(checkpoints, record)
+    if step > model.config["max_iter"]:
+        raise ConfigError(f"--max_iter={model.config['max_iter']}: {run} is at step {step} already")
+    print(f"Resuming {run} at step {step}")
     return step
+
+
+def forget_what_came_after(model, run, checkpoints):
+    """Drop what an earlier process recorded after the step that the run goes on from."""
+    run.cut_metrics(model.step)
+    checkpoints.forget_after(model.step)
+    run.set_status("running", model.step)
 
 
 def is_due(step, every, config):
@@ -98,15 +100,15 @@ def next_stop(step, last, config):
     return min(last, *(step - step % every + every for every in intervals))
 
 
-def log(model, run, writers, progress, loss):
+def log(model, run, writers, progress):
     """Record the loss of this step's own batch."""
-    speed = progress.report(model.step, loss)
-    run.record(model.step, "train", {"loss": loss, "examples_per_second": round(speed)})
-    writers.add_scalars("train", model.step, {"loss": loss})
+    speed = progress.report(model.step)
+    run.record(model.step, "train", {"loss": progress.loss, "examples_per_second": round(speed)})
+    writers.add_scalars("train", model.step, {"loss": progress.loss})
 
 
 def evaluate(model, run, writers):
-    """Record loss and metrics on the whole of valid, and the summaries of the variables."""
+    """Record loss and metrics on the whole of valid, and how the variables look now."""
     values = model.evaluate("valid")
     run.record(model.step, "valid", values)
     writers.add_scalars("valid", model.step, values)
@@ -115,12 +117,15 @@ def evaluate(model, run, writers):
     return values
 
 
-def best_so_far(model, run):
-    """The best record on valid up to here; None before the first."""
+def best_so_far(model, run, checkpoints):
+    """The best record on valid up to here, and best.json in line with it; None before the first."""
     best = None
     for record in run.records("valid"):
         if better(model, record, best):
             best = record
+    if best and checkpoints.best_step() != best["step"]:
+        values = {k: v for k, v in best.items() if k not in ("step", "split")}
+        checkpoints.set_best(best["step"], values)
     return best
 
 
@@ -143,7 +148,7 @@ def save(model, run, writers, checkpoints):
 
 def finish(model, run, stop, result):
     """End a run: the test split once it is complete, the model's own report, the status."""
-    result |= {"step": model.step, "result_dir": str(run.path)}
+    result |= {"step": model.step, "result_dir": str(run)}
     if result["status"] == "diverged":
         details = {k: v for k, v in result.items() if k not in ("status", "valid", "test")}
         reason = f"not finite at step {result['bad_step']}: loss {result['loss']}"

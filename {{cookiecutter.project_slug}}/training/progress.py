@@ -5,7 +5,7 @@ import time
 
 
 class Progress:
-    """`with Progress(step, last_step, batch_size) as progress`; then progress.report(step, loss).
+    """`with Progress(step, last_step, batch_size) as progress`; it shows progress.loss.
 
     On a terminal: a bar with loss, examples per second and time left. Elsewhere a line like
     `Step 1200: loss = 0.08 (0.41 sec)`, where the seconds are those since the line before.
@@ -14,6 +14,7 @@ class Progress:
     def __init__(self, step, last_step, batch_size):
         self.step, self.last_step, self.batch_size = step, last_step, batch_size
         self.time = time.perf_counter()
+        self.loss = None
         self.bar = None
         if sys.stdout.isatty():
             from rich import progress  # here: a run without a terminal needs none of it
@@ -24,9 +25,7 @@ class Progress:
                 progress.TextColumn("loss {task.fields[loss]}  {task.fields[speed]} examples/s"),
                 progress.TimeRemainingColumn(),
             )
-            self.task = self.bar.add_task(
-                "", completed=step, total=last_step, loss="-", speed="-"
-            )
+            self.task = self.bar.add_task("", completed=step, total=last_step, loss="-", speed="-")
 
     def __enter__(self):
         if self.bar:
@@ -37,22 +36,19 @@ class Progress:
         if self.bar:
             self.bar.stop()
 
-    def report(self, step, loss):
+    def advance(self, step):
+        """Move the bar."""
+        if self.bar:
+            self.bar.update(self.task, completed=step, loss=f"{self.loss:.4g}")
+
+    def report(self, step):
         """Show the loss at a step. Returns the examples per second since the last report."""
         now = time.perf_counter()
         seconds = now - self.time
         speed = (step - self.step) * self.batch_size / seconds
         if self.bar:
-            text = {"loss": f"{loss:.4g}", "speed": f"{speed:,.0f}"}
-            self.bar.update(self.task, completed=step, **text)
+            self.bar.update(self.task, speed=f"{speed:,.0f}")
         else:
-            print(f"Step {step}: loss = {loss:.4g} ({seconds:.2f} sec)", flush=True)
+            print(f"Step {step}: loss = {self.loss:.4g} ({seconds:.2f} sec)", flush=True)
         self.step, self.time = step, now
         return speed
-
-    def say(self, text):
-        """Print a line without tearing the bar."""
-        if self.bar:
-            self.bar.console.print(text, highlight=False, markup=False)
-        else:
-            print(text, flush=True)

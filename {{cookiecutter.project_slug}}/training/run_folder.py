@@ -1,10 +1,10 @@
 """A result folder is a whole experiment: what was asked, what happened, and what came out.
 
-    config.json     every setting and what the run ran on
-    status.json     running | complete | interrupted | diverged | failed, the step, the reason
-    metrics.jsonl   one line per record: step, split, loss, the model's metrics
-    checkpoints/    see training/checkpoints.py
-    train/ valid/   TensorBoard events, see training/summaries.py
+config.json     every setting and what the run ran on
+status.json     running | complete | interrupted | diverged | failed, the step, the reason
+metrics.jsonl   one line per record: step, split, loss, the model's metrics
+checkpoints/    see training/checkpoints.py
+train/ valid/   TensorBoard events, see training/summaries.py
 """
 
 import math
@@ -98,6 +98,11 @@ class RunFolder:
         finally:
             self.lock.release()
 
+    def __str__(self):
+        """The folder's path as a person would type it from here."""
+        path, here = self.path.absolute(), Path.cwd()
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
     def holder(self):
         """Who has the lock, in words."""
         try:
@@ -122,7 +127,9 @@ class RunFolder:
                 "or start a new run without --result_dir"
             )
         content["config"] = self.config
-        content.setdefault("resumed", []).append(environment())
+        now, first = environment(), content.get("environment", {})
+        changes = {name: value for name, value in now.items() if value != first.get(name)}
+        content.setdefault("resumed", []).append(changes)
         write_json(file, content)
 
     def set_status(self, status, step, **about):

@@ -27,18 +27,21 @@ def variable_summaries(variables):
 
 
 class Writers:
-    """The event writers of one run: `with Writers(run_path, graph, resumed_at) as writers`."""
+    """The event writers of one run: `with Writers(run.path, model, resumed_at) as writers`."""
 
-    def __init__(self, run_path, graph, hyperparameters, resumed_at=None):
+    def __init__(self, run_path, model, resumed_at=None):
         self.folders = {split: run_path / split for split in ("train", "valid")}
-        with graph.as_default():
-            self.writers = {
-                split: tf.compat.v1.summary.FileWriter(str(folder))
-                for split, folder in self.folders.items()
-            }
+        self.writers = {}
+        for split, folder in self.folders.items():
+            # A number of its own: two starts in one second would write the same file.
+            suffix = f".{len(list(folder.glob('events.*'))):05d}"
+            with model.graph.as_default():
+                self.writers[split] = tf.compat.v1.summary.FileWriter(
+                    str(folder), flush_secs=10, filename_suffix=suffix
+                )
         if resumed_at is None:
-            self.writers["train"].add_graph(graph)
-            self.add_hyperparameters(hyperparameters)
+            self.writers["train"].add_graph(model.graph)
+            self.add_hyperparameters({s.name: model.config[s.name] for s in model.hyperparameters})
         else:
             # TensorBoard drops what an earlier process recorded from this step on.
             start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)

@@ -1,0 +1,40 @@
+# Working on the template. Needs Python 3.10 to 3.13, make and git, and writes to this folder only.
+#
+#   make demo     render the template with its defaults and train the first model
+#   make test     all tests: they render projects, train in them and install one from nothing
+#   make lint     ruff, on the template and on the project as it stands in it
+#   make clean    remove what the others made
+#
+# PYTHON=python3.12 make test    takes another Python; run `make clean` before.
+
+PYTHON ?= python3
+python := .venv/bin/python
+project := {{cookiecutter.project_slug}}
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready
+	rm -rf build/demo
+	$(python) tests/render.py build/demo
+	cd build/demo/* && ../../../$(python) main.py
+
+test: .venv/ready
+	$(python) -m pytest
+
+# Without a cache: it would lie in the project's folder and be copied into what users render.
+lint: .venv/ready
+	$(python) -m ruff check --no-cache .
+	$(python) -m ruff format --check --no-cache .
+
+# The projects' dependencies are declared in the project's own pyproject.toml only: install a render.
+.venv/ready: pyproject.toml $(project)/pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	@echo "Installing what the template and its projects need; it takes some minutes."
+	$(python) -m pip install --quiet --editable .
+	rm -rf build/defaults
+	$(python) tests/render.py build/defaults project_slug=defaults >/dev/null
+	$(python) -m pip install --quiet "build/defaults/defaults[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .hypothesis .pytest_cache .ruff_cache tests/__pycache__

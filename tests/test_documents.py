@@ -1,0 +1,116 @@
+"""What the READMEs say is so: every command in them runs, every link within leads somewhere."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from render import CHECKOUT
+from test_train import clean_environment, run
+
+
+def blocks(file, language):
+    """The fenced blocks of one language in a Markdown file."""
+    text = Path(file).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(*shell_blocks):
+    """The command lines of blocks, without their comments."""
+    lines = (
+        shlex.join(shlex.split(line, comments=True)) for line in "".join(shell_blocks).split("\n")
+    )
+    return [line for line in lines if line]
+
+
+def test_the_steps_that_are_printed_are_those_of_the_readmes(template, tmp_path):
+    command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input"]
+    printed = run(command, tmp_path)
+    cd, *steps = [line.strip() for line in printed.splitlines() if line.startswith("    ")]
+    assert cd == f"cd {tmp_path / 'my_tensorflow_project'}"
+    readme = commands(*blocks(CHECKOUT / "README.md", "sh"))
+    if os.name != "nt":
+        assert commands("\n".join(steps)) == readme[2 : 2 + len(steps)]
+        assert len(steps) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell; on Windows other steps are printed")
+def test_a_new_user_who_types_what_the_readmes_say_gets_there(template, tmp_path):
+    get, use, demo, test = blocks(CHECKOUT / "README.md", "sh")
+    assert commands(demo, test) == [
+        "make demo",
+        "make test",
+    ]  # they have their own test, and run this
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "cutter")], check=True)
+    url = f"file://{shlex.quote(str(template))}"
+    answers = "yes '' | "  # Enter at every question: the defaults
+    script = [
+        "source cutter/bin/activate",
+        *commands(get),
+        "deactivate",
+        "cd my_tensorflow_project",
+    ]
+    script = [line.replace("gh:org/tf-template", url) for line in script]
+    script = [answers + line if line.startswith("cookiecutter") else line for line in script]
+    install, *usage = blocks(template / "{{cookiecutter.project_slug}}" / "README.md", "sh")
+    assert commands(use)[:3] == commands(install)
+    script += commands(use, *usage)
+    for i, line in enumerate(script):
+        line = line.replace("python3 ", f"{shlex.quote(sys.executable)} ")
+        if not os.environ.get("MNIST_MIRROR") and line == "python main.py --model_name=MNIST":
+            line += " --fake_data"
+        if line.startswith("tensorboard"):  # it serves until it is stopped
+            line = f"timeout 15 {line} --port=0 || test $? = 124"
+        script[i] = line
+    # `yes` ends with an error when nobody reads on, so that pipefail is off.
+    output = run(["bash", "-eux"], tmp_path, input="\n".join(script), env=clean_environment())
+    print(output)
+    project = tmp_path / "my_tensorflow_project"
+    assert output.count("Fitted y = ") == 2
+    assert re.search(r"\d+ passed", output) and "All checks passed!" in output
+    assert "TensorBoard" in output and "Resuming results/digits at step 2000" in output
+    assert len(list((project / "results" / "MNIST").iterdir())) == 2
+
+
+def test_the_readmes_python_trains(project):
+    script, _ = blocks(project / "README.md", "python")
+    output = run([sys.executable, "-c", script], project)
+    accuracy, folder = output.splitlines()[-1].split()
+    assert float(accuracy) > 0.5 and (project / folder / "status.json").exists()
+
+
+def test_the_readmes_model_is_one_file_one_line_and_works_in_everything(project):
+    _, model = blocks(project / "README.md", "python")
+    (project / "models" / "parabola.py").write_text(model, encoding="utf-8")
+    registry = project / "models" / "__init__.py"
+    text = registry.read_text(encoding="utf-8")
+    text = text.replace("(LinearRegression, MNIST)", "(LinearRegression, MNIST, Parabola)")
+    text = text.replace("\nMODELS", "from models.parabola import Parabola  # noqa: E402\n\nMODELS")
+    registry.write_text(text, encoding="utf-8")
+    main = [sys.executable, "main.py"]
+    output = run([*main, "--model_name=Parabola", "--result_dir=run"], project)
+    assert float(re.search(r"test: loss = (\S+),", output)[1]) < 1e-6
+    assert "--lr=0.5" in run([*main, "--model_name=Parabola", "--help"], project)
+    assert run([*main, "--infer", "--result_dir=run"], project).count("output = ") == 10
+    tests = ["tests/test_command_line.py", "tests/test_models.py", "-k", "flag or config"]
+    run([sys.executable, "-m", "pytest", "-q", *tests], project)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/how-it-works.md"]
+)
+def test_links_within_the_repository_lead_somewhere(name):
+    file = CHECKOUT / name
+    for link in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
+        if "://" not in link:
+            assert (file.parent / link).exists(), link
+
+
+def test_links_within_the_project_lead_somewhere(pristine):
+    links = re.findall(r"\]\(([^)#]+)\)", (pristine / "README.md").read_text(encoding="utf-8"))
+    assert all("://" in link or (pristine / link).exists() for link in links)

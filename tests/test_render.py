@@ -1,0 +1,252 @@
+"""What a render holds, and that every road to it leads to the same."""
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from conftest import tree
+from render import render
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # before Python 3.11; pytest brings it there
+    import tomli as tomllib
+
+FILES = """
+.github/workflows/ci.yml
+.gitignore
+LICENSE
+README.md
+command_line.py
+data/__init__.py
+data/download.py
+data/loaders.py
+data/mirrors.py
+hpsearch/__init__.py
+hpsearch/randomsearch.py
+main.py
+models/__init__.py
+models/basic_model.py
+models/best/MNIST.json
+models/config.py
+models/hyperparameters.py
+models/linear_regression.py
+models/mnist.py
+pyproject.toml
+results/.gitkeep
+tests/conftest.py
+tests/test_batches.py
+tests/test_command_line.py
+tests/test_data.py
+tests/test_equal_bits.py
+tests/test_hpsearch.py
+tests/test_models.py
+tests/test_progress.py
+tests/test_run_folder.py
+tests/test_tensorboard.py
+training/__init__.py
+training/batches.py
+training/checkpoints.py
+training/divergence.py
+training/environment.py
+training/files.py
+training/loop.py
+training/progress.py
+training/run_folder.py
+training/signals.py
+training/steps.py
+training/summaries.py
+training/tensorflow_import.py
+"""
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def read_toml(path):
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def has_jinja(text):
+    """Whether a template's code is left in the text. GitHub's own ${{ }} is none."""
+    return bool(re.search(r"(?<!\$)\{\{|\{%|\{#|cookiecutter\.", text))
+
+
+def portable(name):
+    """Whether Windows takes the name of a file or folder."""
+    devices = r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
+    return not re.search(r'[<>:"|?*\\\x00-\x1f]|[. ]$', name) and not re.fullmatch(
+        devices, name, re.IGNORECASE
+    )
+
+
+def test_a_render_with_defaults_holds_exactly_these_files(pristine):
+    found = sorted(path.relative_to(pristine).as_posix() for path in files(pristine))
+    assert found == FILES.split()
+
+
+def test_no_folder_of_a_render_is_empty(pristine):
+    assert [path for path in pristine.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
+
+
+def test_python_files_are_the_very_bytes_of_the_template(template, pristine):
+    folder = template / "{{cookiecutter.project_slug}}"
+    for path in pristine.rglob("*.py"):
+        assert path.read_bytes() == (folder / path.relative_to(pristine)).read_bytes(), path
+
+
+def test_no_jinja_is_left_in_a_render(template, pristine):
+    for path in files(pristine):
+        assert not has_jinja(path.relative_to(pristine).as_posix())
+        if path.suffix != ".py":
+            assert not has_jinja(path.read_text(encoding="utf-8")), path
+    source = template / "{{cookiecutter.project_slug}}" / "pyproject.toml"
+    assert has_jinja(source.read_text(encoding="utf-8"))
+
+
+def test_no_python_file_of_the_project_speaks_of_the_template(pristine):
+    for path in pristine.rglob("*.py"):
+        assert "cookiecutter" not in path.read_text(encoding="utf-8"), path
+
+
+def test_every_name_is_allowed_on_windows_and_none_is_a_link(template, pristine):
+    for folder in (template, pristine):
+        paths = [p for p in folder.rglob("*") if ".git" not in p.relative_to(folder).parts]
+        assert [path for path in paths if not portable(path.name) or path.is_symlink()] == []
+        small = Counter(path.relative_to(folder).as_posix().lower() for path in paths)
+        assert small.most_common(1)[0][1] == 1
+    assert not any(map(portable, ["aux.py", "NUL", "a:b", "what?", "dot.", "space "]))
+
+
+def test_lines_end_alike_wherever_the_template_was_checked_out(own_template, pristine, tmp_path):
+    assert [path for path in files(pristine) if b"\r" in path.read_bytes()] == []
+    source = own_template / "{{cookiecutter.project_slug}}" / "pyproject.toml"
+    source.write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
+    project = render(own_template, tmp_path / "out")
+    assert (project / "pyproject.toml").read_bytes() == (pristine / "pyproject.toml").read_bytes()
+
+
+def test_pyproject_and_workflow_parse_in_the_template_and_in_a_render(template, pristine):
+    for folder in (template / "{{cookiecutter.project_slug}}", pristine):
+        assert read_toml(folder / "pyproject.toml")["project"]["requires-python"]
+        workflow = (folder / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+        assert list(yaml.safe_load(workflow)["jobs"]) == ["test"]
+        assert "python-version: ${{ matrix.python }}" in workflow
+
+
+@pytest.mark.parametrize("script", ["pre_gen_project.py", "post_gen_project.py"])
+def test_hooks_are_python_where_they_stand(template, script):
+    compile((template / "hooks" / script).read_text(encoding="utf-8"), script, "exec")
+
+
+def test_every_question_and_every_choice_has_human_wording(template):
+    questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
+    wording = questions["__prompts__"]
+    asked = {name: value for name, value in questions.items() if not name.startswith("_")}
+    assert wording.keys() == asked.keys()
+    for name, value in asked.items():
+        if isinstance(value, list):
+            assert wording[name].keys() == {"__prompt__", *value}
+
+
+@pytest.mark.parametrize(
+    "license, title, names_the_author",
+    [
+        ("MIT", "MIT License", True),
+        ("BSD-3-Clause", "BSD 3-Clause License", True),
+        ("Apache-2.0", "Apache License", True),
+        ("GPL-3.0-or-later", "GNU GENERAL PUBLIC LICENSE", False),
+    ],
+)
+def test_a_licence_is_rendered_in_full(template, tmp_path, license, title, names_the_author):
+    project = render(template, tmp_path, license=license, author="Ada Lovelace")
+    text = (project / "LICENSE").read_text(encoding="utf-8")
+    assert text.lstrip().startswith(title)
+    assert bool(re.search(r"Copyright (\(c\) )?20\d\d Ada Lovelace\n", text)) == names_the_author
+    source = (template / "templates" / license).read_text(encoding="utf-8")
+    assert text.splitlines()[-5:] == source.splitlines()[-5:]
+    assert len(text.splitlines()) == len(source.splitlines())
+    assert read_toml(project / "pyproject.toml")["project"]["license"] == license
+
+
+def test_without_a_licence_there_is_no_licence_file(template, tmp_path):
+    project = render(template, tmp_path, license="none")
+    found = sorted(path.relative_to(project).as_posix() for path in files(project))
+    assert found == [name for name in FILES.split() if name != "LICENSE"]
+    assert "license" not in read_toml(project / "pyproject.toml")["project"]
+
+
+@pytest.mark.parametrize(
+    "build, platform, machine, expected",
+    [
+        ("cpu", "linux", "x86_64", "tensorflow-cpu"),
+        ("cpu", "win32", "AMD64", "tensorflow-cpu"),
+        ("cpu", "linux", "aarch64", "tensorflow"),
+        ("cpu", "darwin", "arm64", "tensorflow"),
+        ("gpu", "linux", "x86_64", "tensorflow[and-cuda]"),
+        ("gpu", "darwin", "arm64", "tensorflow"),
+        ("gpu", "win32", "AMD64", "tensorflow"),
+    ],
+)
+def test_each_build_installs_one_tensorflow(template, tmp_path, build, platform, machine, expected):
+    project = render(template, tmp_path, tensorflow_build=build)
+    declared = read_toml(project / "pyproject.toml")["project"]["dependencies"]
+    here = {"sys_platform": platform, "platform_machine": machine}
+    chosen = [
+        requirement
+        for requirement in map(Requirement, declared)
+        if requirement.name.startswith("tensorflow")
+        and (requirement.marker is None or requirement.marker.evaluate(here))
+    ]
+    assert [str(requirement).split("<")[0] for requirement in chosen] == [expected]
+    assert {str(requirement.specifier) for requirement in chosen} == {"<2.22,>=2.21"}
+
+
+def test_ruff_finds_nothing_in_a_render(project):
+    commands = [["check", "."], ["format", "--check", "."]]
+    ruff = [sys.executable, "-m", "ruff"]
+    for command in commands:
+        done = subprocess.run([*ruff, *command], cwd=project, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (project / "models" / "untidy.py").write_text("import os\nx = {'a':1}\n", encoding="utf-8")
+    assert [subprocess.run([*ruff, *c], cwd=project).returncode for c in commands] == [1, 1]
+
+
+def by_command(template, output, *options):
+    command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input", "-o", output]
+    subprocess.run([*command, *options], check=True)
+
+
+def by_command_without_hooks(template, output):
+    by_command(template, output, "--accept-hooks", "no")
+
+
+def by_git_address(template, output):
+    by_command(f"git+{template.as_uri()}", output)
+
+
+def by_cruft(template, output):
+    command = [sys.executable, "-m", "cruft", "create", str(template), "--no-input"]
+    subprocess.run([*command, "--output-dir", output], check=True)
+    (output / "my_tensorflow_project" / ".cruft.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "road",
+    [by_command, by_command_without_hooks, by_git_address, by_cruft],
+    ids=lambda f: f.__name__,
+)
+def test_every_road_leads_to_the_same_project(template, pristine, tmp_path, road):
+    road(template, tmp_path)
+    assert tree(tmp_path / pristine.name) == tree(pristine)
+
+
+def test_another_answer_leads_to_another_project(template, pristine, tmp_path):
+    assert tree(render(template, tmp_path, tensorflow_build="gpu")) != tree(pristine)

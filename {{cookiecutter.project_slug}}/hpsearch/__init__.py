@@ -1,0 +1,1 @@
+"""The search for hyper-parameters. Its schedulers are pure: no TensorFlow, no clock."""

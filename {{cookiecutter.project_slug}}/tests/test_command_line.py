@@ -1,0 +1,178 @@
+"""The shell: its flags, its exit status, and one clear line for everything that goes wrong."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+import command_line
+from models import MODELS
+from training.files import PROJECT, read_jsonl
+
+COMMON = """
+    batch_size best debug decay_steps deterministic device eval_every evaluate fake_data help infer
+    input jit keep_checkpoint_every_n_hours log_every lr lr_schedule max_iter max_to_keep
+    model_name optimizer random_seed result_dir save_checkpoint_secs save_every step threads
+""".split()
+OWN = {"LinearRegression": ["initial_mean", "initial_stddev"], "MNIST": ["hidden1", "hidden2"]}
+
+
+def assert_refused(answer, *words, status=2):
+    """Exit status, one line that holds the words, and no run begun."""
+    code, output, errors = answer
+    assert code == status, errors
+    assert re.fullmatch(r"error: [^\n]+\n", errors), errors
+    for word in words:
+        assert word in errors
+    assert "Step" not in output
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_flags_are_these_and_no_others(shell, name):
+    status, output, errors = shell(f"--model_name={name}", "--help")
+    assert (status, errors) == (0, "")
+    assert sorted(re.findall(r"^  --(\w+)", output, re.M)) == sorted(COMMON + OWN[name])
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_hyper_parameter_stands_in_the_readme_with_its_default(name):
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    for setting in MODELS[name].hyperparameters:
+        row = rf"^\| `{setting.name}` \|.*`{re.escape(str(setting.default))}`.*\|$"
+        assert re.search(row, readme, re.M), f"{setting.name} of {name}"
+
+
+def test_help_comes_without_loading_tensorflow():
+    code = (
+        "import sys, main; status = main.main(['main.py', '--model_name=MNIST', '--help']);"
+        "print('loaded:', 'tensorflow.python' in sys.modules); sys.exit(status)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert "loaded: False" in answer.stdout and "--hidden1=128" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ("--lr=-1", ["--lr=-1", "from 1e-09 to 1000"]),
+        ("--lr=nan", ["--lr=nan", "from"]),
+        ("--lr=fast", ["--lr=fast"]),
+        ("--batch_size=0", ["--batch_size=0", "from 1"]),
+        ("--batch_size=101", ["--batch_size=101", "100 training examples"]),
+        ("--batch_size=ten", ["--batch_size=ten"]),
+        ("--max_iter=0", ["--max_iter=0", "from 1"]),
+        ("--max_iter=1.5", ["--max_iter=1.5"]),
+        ("--random_seed=2147483647", ["--random_seed", "2147483646"]),
+        ("--optimizer=adamm", ["--optimizer=adamm", "one of sgd, momentum, adam"]),
+        ("--fake_data=maybe", ["fake_data", "maybe"]),
+        ("--max_to_keep=0", ["--max_to_keep=0", "at least 1"]),
+        ("--model_name=MINST", ["--model_name=MINST", "mean MNIST", "LinearRegression"]),
+        ("--lrr=1", ["--lrr", "did you mean lr"]),
+        ("--hidden1=3", ["--hidden1", "one of MNIST"]),
+        ("--lr", ["lr"]),
+        ("train", ["'train'", "--name=value"]),
+        ("--lr 1 stray", ["'stray'"]),
+        ("--infer --evaluate --result_dir=R", ["--infer and --evaluate", "one stage"]),
+        ("--infer", ["--infer needs --result_dir"]),
+        ("--evaluate", ["--evaluate needs --result_dir"]),
+        ("--input=2", ["--input goes with --infer"]),
+        ("--step=2", ["--step goes with"]),
+        ("--infer --result_dir=R --step=last", ["--step=last", "neither"]),
+        ("--infer --result_dir=R --best", ["--best goes with training"]),
+    ],
+)
+def test_a_wrong_flag_is_named_with_what_is_allowed(shell, flags, words, results):
+    assert_refused(shell(*flags.split()), *words)
+    assert not results.exists()
+
+
+def test_to_infer_without_a_trained_run_is_refused(shell, tmp_path):
+    answer = shell("--infer", f"--result_dir={tmp_path / 'none'}")
+    assert_refused(answer, "holds no run", status=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_folder_that_is_a_file_is_refused(shell, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert_refused(shell(f"--result_dir={tmp_path / 'file'}"), "is a file", status=1)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_result_folder_that_cannot_be_written_is_refused(shell, tmp_path, monkeypatch):
+    def read_only(*arguments, **options):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "run"))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", read_only)
+    answer = shell(f"--result_dir={tmp_path / 'run'}")
+    assert_refused(answer, "Permission denied", str(tmp_path / "run"), status=1)
+
+
+def test_a_run_of_another_model_is_refused(shell, digits_run):
+    answer = shell(f"--result_dir={digits_run[0]}", "--model_name=LinearRegression")
+    assert_refused(answer, "model_name=MNIST (now LinearRegression)")
+
+
+def test_a_damaged_config_is_named(shell, tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    assert_refused(shell(f"--result_dir={tmp_path}"), "config.json is damaged", status=1)
+
+
+def test_missing_data_is_refused_with_the_remedy(shell, tmp_path, monkeypatch, results):
+    monkeypatch.setattr("data.loaders.FOLDER", tmp_path / "mnist")
+    monkeypatch.setenv("MNIST_MIRROR", str(tmp_path / "no mirror"))
+    assert_refused(shell("--model_name=MNIST"), "no mirror", status=1)
+    assert not results.exists()
+
+
+def test_debug_shows_how_it_came_to_an_error(shell):
+    status, _, errors = shell("--batch_size=101", "--debug")
+    assert status == 2 and "Traceback" in errors and errors.endswith("training examples\n")
+
+
+def test_an_explicit_flag_wins_over_the_best_known(shell, results):
+    status, _, errors = shell(
+        "--model_name=MNIST", "--best", "--fake_data", "--max_iter=1", "--hidden1=9"
+    )
+    assert status == 0, errors
+    (file,) = results.glob("MNIST/*/config.json")
+    config = json.loads(file.read_text())["config"]
+    best = MODELS["MNIST"].get_best_config()
+    assert config["hidden1"] == 9
+    assert {name: config[name] for name in best} == best | {"hidden1": 9}
+
+
+def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run):
+    folder, result = line_run
+    status, output, _ = shell("--infer", f"--result_dir={folder}", "--input=2,-1")
+    assert status == 0
+    assert re.fullmatch(r"x = 2\.: y = [56]\.\d+\nx = -1\.: y = -[23]\.\d+\n", output)
+    before = read_jsonl(folder / "metrics.jsonl")
+    for _ in range(2):
+        status, output, _ = shell("--evaluate", f"--result_dir={folder}")
+        assert status == 0 and output.startswith("test at step 200: loss = ")
+    assert read_jsonl(folder / "metrics.jsonl") == before
+    status, output, _ = shell("--evaluate", f"--result_dir={folder}", "--step=0")
+    assert status == 0 and output.startswith("test at step 0: ")
+    records = read_jsonl(folder / "metrics.jsonl")
+    assert [(r["step"], r["split"]) for r in records[len(before) :]] == [(0, "test")]
+    assert_refused(shell("--infer", f"--result_dir={folder}", "--input=two"), "--input=two")
+
+
+def test_main_works_from_any_folder_and_keeps_the_screen_clean(process, tmp_path):
+    answer = process("--random_seed=4", "--result_dir=here", cwd=tmp_path)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    lines = answer.stdout.splitlines()
+    assert lines[:2] == ["LinearRegression with random_seed 4", "Results go to here"]
+    assert re.fullmatch(r"Step 100: loss = [\d.]+ \(\d+\.\d\d sec\)", lines[2])
+    assert (tmp_path / "here" / "fit.png").exists()
+    assert not (PROJECT / "here").exists()
+
+
+def test_flags_are_the_settings_of_the_tables():
+    model_class, given = command_line.parse(["main.py", "--lr=2", "--nojit", "--threads", "1"])
+    assert model_class.__name__ == "LinearRegression"
+    assert given == {"lr": 2.0, "jit": False, "threads": 1}

@@ -1,0 +1,169 @@
+"""Speed and interruptions never change results: equal digests mean equal runs.
+
+Beside every equality stands a negative control: a change that must be seen.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import make_model
+from models.mnist import MNIST
+from training import batches
+from training.checkpoints import weights_sha256
+
+STEPS = 120
+
+
+class Dropout(MNIST):
+    """MNIST with dropout: an example of randomness inside a step."""
+
+    def inference(self, batch, training):
+        images = tf.reshape(tf.cast(batch["images"], tf.float32) / 255, [-1, 784])
+        hidden = tf.nn.relu(self.dense("hidden1", images, 16))
+        if training:
+            hidden = self.dropout(hidden, rate=0.5, salt="hidden1")
+        return self.dense("softmax_linear", hidden, 10)
+
+
+def train(model, steps=STEPS, chunk=None):
+    """Train without a run folder, in chunks of a given length. Returns weights_sha256."""
+    with model:
+        model.prepare_steps()
+        if chunk:
+            model.steps.adapt = lambda count, seconds: setattr(model.steps, "limit", chunk)
+        while model.step < steps:
+            model.learn_from_epoch(steps)
+        return weights_sha256(model.weights())
+
+
+@pytest.fixture(scope="module")
+def dropout_config():
+    return {"fake_data": True, "random_seed": 7, "lr": 0.01}
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(small):
+    first = train(make_model(small))
+    assert train(make_model(small)) == first
+    assert train(make_model(small | {"random_seed": 8})) != first
+
+
+def test_seed_zero_is_a_seed_like_any_other(small):
+    model = make_model(small | {"random_seed": 0})
+    assert model.config["random_seed"] == 0
+    model.close()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_any_chunk_length_gives_the_same_weights(dropout_config, optimizer):
+    config = dropout_config | {"optimizer": optimizer}
+    assert len({train(Dropout(config), chunk=chunk) for chunk in (1, 7, STEPS)}) == 1
+
+
+def test_another_batch_order_would_be_seen(dropout_config, monkeypatch):
+    right = train(Dropout(dropout_config))
+    order = batches.epoch_order
+    monkeypatch.setattr(batches, "epoch_order", lambda *a: np.roll(order(*a), 1))
+    assert train(Dropout(dropout_config)) != right
+
+
+def test_another_dropout_mask_would_be_seen(dropout_config, monkeypatch):
+    right = train(Dropout(dropout_config))
+    original = Dropout.dropout
+    monkeypatch.setattr(
+        Dropout, "dropout", lambda self, values, rate, salt: original(self, values, rate, "other")
+    )
+    assert train(Dropout(dropout_config)) != right
+
+
+def test_dropout_differs_from_step_to_step_and_from_layer_to_layer(dropout_config):
+    with Dropout(dropout_config) as model, model.graph.as_default():
+        masks = [model.dropout(tf.ones([1000]), 0.5, salt) for salt in ("a", "b")]
+        at_0 = model.session.run(masks)
+        again = model.session.run(masks)
+        model.global_step.load(1, model.session)
+        at_1 = model.session.run(masks)
+    assert np.array_equal(at_0, again)
+    for one, other in [(at_0[0], at_0[1]), (at_0[0], at_1[0]), (at_0[1], at_1[1])]:
+        assert 400 < np.sum((one > 0) != (other > 0)) < 600
+
+
+def test_any_number_of_threads_gives_the_same_weights_and_metrics(process, tmp_path):
+    run = "--model_name=MNIST --fake_data --optimizer=adam --lr=0.01 --random_seed=3 --max_iter=100"
+    digests, metrics = set(), set()
+    for threads in (1, 2, 4):
+        folder = tmp_path / str(threads)
+        flags = [f"--threads={threads}", f"--result_dir={folder}"]
+        assert process(*run.split(), *flags).returncode == 0
+        lines = (folder / "checkpoints" / "checkpoints.jsonl").read_text().splitlines()
+        digests.add(lines[-1].split('"weights_sha256": ')[1].split(",")[0])
+        records = (folder / "metrics.jsonl").read_text().splitlines()
+        metrics.add("\n".join(r.split(', "examples_per_second"')[0] for r in records))
+    assert len(digests) == len(metrics) == 1
+
+
+def test_epochs_shorter_than_a_chunk_and_remainders_are_stepped_through_alike():
+    config = {"random_seed": 1, "batch_size": 30}  # 3 steps an epoch, 10 of 100 points left out
+    assert len({train(make_model(config), chunk=chunk) for chunk in (1, 2, 100)}) == 1
+
+
+def test_initialising_twice_gives_the_same_weights(small):
+    with make_model(small) as model:
+        first = weights_sha256(model.weights())
+        model.init()
+        assert weights_sha256(model.weights()) == first
+        model.prepare_steps()
+        model.learn_from_epoch(1)
+        assert weights_sha256(model.weights()) != first
+
+
+def test_first_weights_follow_from_the_name_and_not_from_what_else_is_there(small):
+    class Wider(MNIST):
+        def inference(self, batch, training):
+            self.truncated_normal("another", [3], stddev=1.0)
+            return super().inference(batch, training)
+
+    with make_model(small) as plain, Wider(small | {"model_name": "Wider"}) as wider:
+        name = "hidden1/weights"
+        assert np.array_equal(plain.weights()[name], wider.weights()[name])
+        assert not np.array_equal(plain.weights()["hidden2/weights"], plain.weights()[name][:16])
+
+
+def test_random_operations_with_hidden_state_are_refused(small):
+    class Hidden(MNIST):
+        def inference(self, batch, training):
+            return super().inference(batch, training) + tf.random.normal([10])
+
+    class NoInitializer(MNIST):
+        def inference(self, batch, training):
+            tf.compat.v1.get_variable("forgotten", [3])
+            return super().inference(batch, training)
+
+    class HiddenInTraining(MNIST):
+        def inference(self, batch, training):
+            outputs = super().inference(batch, training)
+            return tf.nn.dropout(outputs, 0.5) if training else outputs
+
+    with pytest.raises(ValueError, match="hidden state.*stateless"):
+        Hidden(small)
+    with pytest.raises(ValueError, match="forgotten.*initializer"):
+        NoInitializer(small)
+    with pytest.raises(ValueError, match="hidden state"), HiddenInTraining(small) as model:
+        model.prepare_steps()
+
+
+def test_an_array_that_its_caller_changes_later_changes_nothing(small):
+    arrays = {}
+
+    class Shared(MNIST):
+        def inputs(self, split):
+            own = {name: array.copy() for name, array in super().inputs(split).items()}
+            arrays[split] = own
+            return {name: array[:] for name, array in own.items()}
+
+    right = train(Shared(small))
+    model = Shared(small)
+    model.prepare_steps()
+    arrays["train"]["images"][:] = 0
+    assert train(model) == right
+    assert model.load("train")["images"].any()

@@ -1,0 +1,225 @@
+"""The models learn what they are there to learn, and say what they cannot use."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import MODELS, ConfigError, get_model_class, make_model
+from models.basic_model import BasicModel
+from models.mnist import MNIST
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_registry_gives_models_by_name_and_names_the_nearest_to_a_wrong_one():
+    assert get_model_class({"model_name": "MNIST"}) is MNIST
+    assert get_model_class({}).__name__ == "LinearRegression"
+    with pytest.raises(ConfigError, match="mean MNIST.*known: LinearRegression, MNIST"):
+        make_model({"model_name": "NMIST"})
+
+
+def test_linear_regression_ends_at_the_least_squares_solution(line_run):
+    folder, _ = line_run
+    with make_model({"result_dir": str(folder)}) as model:
+        model.restore()
+        points, weights = model.load("train"), model.weights()
+    columns = np.stack([points["x"], np.ones(100)], axis=1)
+    w, b = np.linalg.lstsq(columns, points["y"], rcond=None)[0]
+    assert weights["weight"] == pytest.approx(w, abs=1e-5)
+    assert weights["bias"] == pytest.approx(b, abs=1e-5)
+    assert weights["weight"] == pytest.approx(3, abs=0.3)
+
+
+def test_linear_regression_infers_about_6_at_2_and_draws_the_line(line_run):
+    folder, _ = line_run
+    with make_model({"result_dir": str(folder)}) as model:
+        model.restore()
+        assert model.infer(model.parse_input("2"))["y"] == pytest.approx([6], abs=0.6)
+    assert (folder / "fit.png").read_bytes().startswith(PNG)
+
+
+def test_the_first_weight_follows_initial_mean_and_initial_stddev():
+    with make_model({"initial_mean": 100.0, "initial_stddev": 0.0}) as model:
+        assert model.weights()["weight"] == 100
+    spread = []
+    for seed in range(8):
+        with make_model({"initial_stddev": 10.0, "random_seed": seed}) as model:
+            spread.append(float(model.weights()["weight"]))
+    assert np.std(spread) > 2
+
+
+def test_points_are_fresh_in_each_split_and_for_each_seed():
+    with make_model({"random_seed": 1}) as one, make_model({"random_seed": 2}) as two:
+        ys = [one.load(split)["y"] for split in ("train", "valid", "test")]
+        ys.append(two.load("train")["y"])
+    assert all(
+        abs(np.corrcoef(ys[i] - ys[j], ys[i])[0, 1]) < 0.9 for i in range(4) for j in range(i)
+    )
+    assert all(not np.array_equal(ys[i], ys[j]) for i in range(4) for j in range(i))
+
+
+def test_mnist_is_far_above_chance_on_fake_data(small):
+    with make_model(small | {"max_iter": 1000, "hidden1": 128, "hidden2": 32}) as model:
+        result = model.train()
+    assert result["test"]["accuracy"] > 0.7  # chance is 0.1
+
+
+def test_mnist_reaches_its_accuracy_on_the_real_digits(tmp_path):
+    if not os.environ.get("MNIST_MIRROR"):
+        pytest.skip("MNIST_MIRROR does not name a folder or URL with the real files")
+    with make_model({"model_name": "MNIST", "random_seed": 0, "result_dir": str(tmp_path)}) as m:
+        result = m.train()
+    assert result["test"]["accuracy"] >= 0.975
+    assert result["step"] == 11_000
+
+
+def test_mnist_starts_with_narrow_weights_and_zero_biases(small):
+    with make_model(small | {"hidden1": 128, "hidden2": 32}) as model:
+        weights = model.weights()
+    for name, fan_in in [("hidden1", 784), ("hidden2", 128), ("softmax_linear", 32)]:
+        assert weights[f"{name}/weights"].shape[0] == fan_in
+        # A truncated normal is 0.88 times as wide as the normal that it is cut from.
+        assert np.std(weights[f"{name}/weights"]) == pytest.approx(0.88 * fan_in**-0.5, rel=0.1)
+        assert not weights[f"{name}/biases"].any()
+
+
+def test_an_evaluation_averages_over_every_example(digits_run):
+    folder, _ = digits_run
+    with make_model({"result_dir": str(folder)}) as model:
+        model.restore()
+        model.splits["valid"] = {n: a[:777] for n, a in model.load("valid").items()}
+        arrays = model.load("valid")
+        predicted = model.infer({"images": arrays["images"]})["digit"]
+        expected = np.mean(predicted == arrays["labels"])
+        assert model.evaluate("valid")["accuracy"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_label_that_is_no_digit_is_refused(small, monkeypatch):
+    bad = {"images": np.zeros([3, 28, 28], np.uint8), "labels": np.array([1, 10, 2], np.uint8)}
+    monkeypatch.setattr("models.mnist.fake_digits", lambda split: bad)
+    with pytest.raises(ValueError, match="label of train is 10"):
+        make_model(small)
+
+
+def test_mnist_reads_images_for_inference_and_refuses_others(digits_run, tmp_path):
+    folder, _ = digits_run
+    with make_model({"result_dir": str(folder)}) as model:
+        model.restore()
+        images = model.parse_input("")["images"]
+        np.save(tmp_path / "images.npy", images)
+        again = model.parse_input(str(tmp_path / "images.npy"))
+        assert np.array_equal(again["images"], images)
+        from matplotlib.image import imsave
+
+        imsave(tmp_path / "digit.png", np.stack([images[3]] * 3, axis=-1))
+        one = model.parse_input(str(tmp_path / "digit.png"))
+        assert np.array_equal(one["images"], images[3:4])
+        assert model.infer(one)["probability"].shape == (1,)
+        np.save(tmp_path / "flat.npy", images.reshape(10, -1))
+        (tmp_path / "no.png").write_bytes(b"no picture")
+        for name, message in [
+            ("flat.npy", "must hold uint8"),
+            ("no.png", "cannot be read"),
+            ("none.npy", "does not exist"),
+            ("images.txt", "neither"),
+        ]:
+            with pytest.raises(ConfigError, match=message):
+                model.parse_input(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_random_configs_are_pure_and_lie_in_their_ranges(name):
+    model_class = MODELS[name]
+    drawn = [model_class.get_random_config({}, seed) for seed in range(50)]
+    assert drawn == [model_class.get_random_config({}, seed) for seed in range(50)]
+    assert len({config["lr"] for config in drawn}) == 50
+    for setting in model_class.hyperparameters:
+        values = [config[setting.name] for config in drawn]
+        assert [setting.check(value) for value in values] == values
+        if setting.search and not setting.choices:
+            assert setting.search[0] <= min(values) < max(values) <= setting.search[1]
+
+
+def test_a_fixed_parameter_wins_and_leaves_the_others_as_drawn():
+    free, fixed = MNIST.get_random_config({}, 1), MNIST.get_random_config({"lr": 0.5}, 1)
+    assert fixed == free | {"lr": 0.5}
+    with pytest.raises(ConfigError, match="not a hyper-parameter"):
+        MNIST.get_random_config({"lrr": 0.5}, 1)
+
+
+def test_the_best_known_configuration_is_read_and_checked(small, tmp_path, monkeypatch):
+    best = MNIST.get_best_config()
+    with make_model(small | best) as model:
+        assert {name: model.config[name] for name in best} == best
+
+    class Unknown(MNIST):
+        pass
+
+    with pytest.raises(ConfigError, match="nothing is known to be best"):
+        Unknown.get_best_config()
+
+
+def test_a_callers_config_stays_as_it_is(small):
+    before = json.dumps(small)
+    with make_model(small) as model:
+        model.config["lr"] = 1e9
+    assert json.dumps(small) == before
+
+
+def test_gpu_memory_is_taken_as_it_is_needed(small):
+    with make_model(small | {"threads": 3}) as model:
+        config = model.session._config
+    assert config.gpu_options.allow_growth
+    assert config.intra_op_parallelism_threads == 3
+    with make_model(small | {"device": "cpu"}) as model:
+        assert model.session._config.device_count["GPU"] == 0
+
+
+def test_a_gpu_that_is_not_there_is_refused(small):
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match="--device=gpu.*no GPU"):
+        make_model(small | {"device": "gpu"})
+
+
+def test_a_closed_model_gives_its_session_back(small):
+    with make_model(small) as model:
+        pass
+    with pytest.raises(RuntimeError, match="closed"):
+        model.weights()
+
+
+def test_a_cosine_ends_at_zero_so_that_weights_stay(small):
+    config = small | {"lr_schedule": "cosine", "decay_steps": 20}
+    with make_model(config) as model:
+        model.prepare_steps()
+        seen = []
+        for stop in (10, 20, 30):
+            while model.step < stop:
+                model.learn_from_epoch(stop)
+            seen.append(model.weights()["hidden1/weights"])
+    assert not np.array_equal(seen[0], seen[1])
+    assert np.array_equal(seen[1], seen[2])
+
+
+def test_without_xla_a_model_learns_too_and_says_so(small, monkeypatch, capsys):
+    real = tf.function
+
+    def without_xla(jit_compile=None, **options):
+        if jit_compile:
+            raise tf.errors.UnimplementedError(None, None, "no XLA on this machine")
+        return real(jit_compile=jit_compile, **options)
+
+    monkeypatch.setattr(tf, "function", without_xla)
+    with make_model(small) as model:
+        assert model.train()["valid"]["accuracy"] > 0.2
+        assert model.config["jit"] is False
+    assert "--nojit" in capsys.readouterr().out
+
+
+def test_a_model_is_what_its_subclass_says():
+    with pytest.raises(NotImplementedError):
+        BasicModel({})

@@ -1,0 +1,69 @@
+"""One bar on a terminal, lines elsewhere."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from training.files import PROJECT
+from training.progress import Progress
+from training.tensorflow_import import without_noise
+
+
+def test_elsewhere_a_line_tells_step_loss_and_seconds(capsys):
+    with Progress(step=1100, last_step=2000, batch_size=10) as progress:
+        progress.loss = 0.0812
+        assert progress.report(1200) > 0
+    assert re.fullmatch(r"Step 1200: loss = 0.0812 \(\d\.\d\d sec\)\n", capsys.readouterr().out)
+
+
+def test_on_a_terminal_there_is_one_bar_with_loss_speed_and_time_left(monkeypatch):
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with Progress(step=0, last_step=200, batch_size=10) as progress:
+        progress.loss = 0.5
+        progress.advance(100)
+        progress.report(100)
+    text = screen.getvalue()
+    assert re.search(r"Step 100/200 .*loss 0\.5 .*[\d,]+ examples/s .*-:--:--", text)
+    assert "Step 100: loss" not in text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals in Python")
+def test_main_draws_the_bar_on_a_real_terminal(tmp_path):
+    import pty
+
+    leader, follower = pty.openpty()
+    command = [sys.executable, str(PROJECT / "main.py"), f"--result_dir={tmp_path / 'run'}"]
+    with subprocess.Popen(command, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        text = b""
+        while block := read(leader):
+            text += block
+    os.close(leader)
+    assert process.returncode == 0
+    assert b"Step 200/200" in text and b"Step 100: loss" not in text
+    assert b"oneDNN" not in text and b"Fitted y" in text
+
+
+def read(descriptor):
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # the other end was closed
+        return b""
+
+
+def test_start_up_noise_is_held_back_and_real_errors_are_not(capfd):
+    with without_noise():
+        os.write(2, b"I0000 00:00:1.0 1 port.cc:153] oneDNN custom operations are on.\n")
+        os.write(2, b"2026-01-01 00:00:00.0: W tensorflow/x.cc:1] a warning\n")
+        os.write(2, b"E0000 00:00:1.0 1 driver.cc:1] the driver is broken\n")
+        os.write(2, b"ImportError: libcuda\n")
+    errors = capfd.readouterr().err
+    assert errors == "E0000 00:00:1.0 1 driver.cc:1] the driver is broken\nImportError: libcuda\n"
