@@ -26,6 +26,7 @@ README.md
 command_line.py
 data/__init__.py
 data/download.py
+data/fake_digits.py
 data/loaders.py
 data/mirrors.py
 hpsearch/__init__.py
@@ -41,9 +42,13 @@ models/mnist.py
 pyproject.toml
 results/.gitkeep
 tests/conftest.py
+tests/data_tests/conftest.py
+tests/data_tests/test_download.py
+tests/data_tests/test_fake_digits.py
+tests/data_tests/test_loaders.py
+tests/data_tests/test_mirrors.py
 tests/test_batches.py
 tests/test_command_line.py
-tests/test_data.py
 tests/test_equal_bits.py
 tests/test_hpsearch.py
 tests/test_models.py

@@ -56,7 +56,8 @@ def fail(error, status, debug=False):
     """Print one line about what went wrong, and with --debug how it came to it."""
     if debug:
         traceback.print_exc()
-    print(f"error: {' '.join(str(error).split(chr(10))[:1])}", file=sys.stderr)
+    line = (str(error) or type(error).__name__).splitlines()[0]
+    print(f"error: {line}", file=sys.stderr)
     return status
 
 

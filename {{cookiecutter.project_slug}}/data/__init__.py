@@ -1,2 +1,2 @@
-"""The data that models train on: `load_mnist` and `fake_digits` in `data.loaders`, and the
-command that fetches MNIST, `python data/download.py`."""
+"""The data that models train on: MNIST in `data.loaders`, made-up digits in `data.fake_digits`, and
+the command that fetches MNIST, `python data/download.py`."""

@@ -67,11 +67,12 @@ def test_mnist_is_far_above_chance_on_fake_data(small):
     assert result["test"]["accuracy"] > 0.7  # chance is 0.1
 
 
-def test_mnist_reaches_its_accuracy_on_the_real_digits(tmp_path):
+def test_mnist_reaches_its_accuracy_on_the_real_digits(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.loaders.FOLDER", tmp_path / "mnist")
     if not os.environ.get("MNIST_MIRROR"):
         pytest.skip("MNIST_MIRROR does not name a folder or URL with the real files")
-    with make_model({"model_name": "MNIST", "random_seed": 0, "result_dir": str(tmp_path)}) as m:
-        result = m.train()
+    with make_model({"model_name": "MNIST", "random_seed": 0}) as model:
+        result = model.train()
     assert result["test"]["accuracy"] >= 0.975
     assert result["step"] == 11_000
 

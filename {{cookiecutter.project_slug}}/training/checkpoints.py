@@ -60,6 +60,10 @@ class Checkpoints:
         """Whether a checkpoint has not been rotated away."""
         return any((self.path / name).exists() for name in record["files"])
 
+    def last_step(self):
+        """The step of the last checkpoint that was saved; None before the first."""
+        return self.records[-1]["step"] if self.records else None
+
     def prefix(self, step):
         return str(self.path / f"{PREFIX}-{step}")
 
@@ -71,8 +75,6 @@ class Checkpoints:
 
     def save(self, saver, session, step, digest):
         """Save the session's variables as the checkpoint of this step."""
-        if self.records and self.records[-1]["step"] == step:
-            return
         self.path.mkdir(exist_ok=True)
         if not self.records:  # the graph does not change: once is enough
             saver.export_meta_graph(str(self.path / f"{PREFIX}.meta"))

@@ -22,7 +22,7 @@ def end(model, run, checkpoints):
     try:
         while model.step < noticed:
             model.learn_from_epoch(model.step + 1)
-        raise RuntimeError(f"not finite at step {noticed}, but not when replayed: {run.path}")
+        raise ValueError(f"not finite at step {noticed}, but not when replayed: {run.path}")
     except Diverged:
         bad_step = model.step
         variable = first_not_finite(model.weights())

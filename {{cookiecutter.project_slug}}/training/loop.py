@@ -140,6 +140,8 @@ def better(model, values, best):
 
 def save(model, run, writers, checkpoints):
     """Save a checkpoint, once all that was recorded up to here is on the disk."""
+    if checkpoints.last_step() == model.step:
+        return
     run.sync_metrics()
     writers.sync()
     model.save(checkpoints)
