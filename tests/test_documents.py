@@ -47,7 +47,7 @@ def test_a_new_user_who_types_what_the_readmes_say_gets_there(template, tmp_path
         "make test",
     ]  # they have their own test, and run this
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "cutter")], check=True)
-    url = f"file://{shlex.quote(str(template))}"
+    url = f"git+file://{shlex.quote(str(template))}"
     answers = "yes '' | "  # Enter at every question: the defaults
     script = [
         "source cutter/bin/activate",

@@ -101,10 +101,12 @@ def test_no_folder_of_a_render_is_empty(pristine):
     assert [path for path in pristine.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
-def test_python_files_are_the_very_bytes_of_the_template(template, pristine):
-    folder = template / "{{cookiecutter.project_slug}}"
-    for path in pristine.rglob("*.py"):
-        assert path.read_bytes() == (folder / path.relative_to(pristine)).read_bytes(), path
+def test_python_files_are_the_very_bytes_of_the_template(own_template, tmp_path):
+    folder = own_template / "{{cookiecutter.project_slug}}"
+    (folder / "models" / "braces.py").write_text("x = f'{{ {1} }} {% {#'\n", encoding="utf-8")
+    project = render(own_template, tmp_path)
+    for path in project.rglob("*.py"):
+        assert path.read_bytes() == (folder / path.relative_to(project)).read_bytes(), path
 
 
 def test_no_jinja_is_left_in_a_render(template, pristine):
