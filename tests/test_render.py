@@ -47,12 +47,15 @@ tests/data_tests/test_download.py
 tests/data_tests/test_fake_digits.py
 tests/data_tests/test_loaders.py
 tests/data_tests/test_mirrors.py
+tests/runs.py
 tests/test_batches.py
+tests/test_checkpoints.py
 tests/test_command_line.py
 tests/test_equal_bits.py
 tests/test_hpsearch.py
 tests/test_models.py
 tests/test_progress.py
+tests/test_resume.py
 tests/test_run_folder.py
 tests/test_tensorboard.py
 training/__init__.py
@@ -60,6 +63,7 @@ training/batches.py
 training/checkpoints.py
 training/divergence.py
 training/environment.py
+training/evaluation.py
 training/files.py
 training/loop.py
 training/progress.py

@@ -72,8 +72,9 @@ def check_combination(given):
         raise ConfigError("--input goes with --infer")
     if "step" in given and not stages:
         raise ConfigError("--step goes with --infer or --evaluate")
-    if not (given.get("step") or "best").isdigit() and given.get("step", "best") != "best":
-        raise ConfigError(f"--step={given['step']} is neither a number nor best")
+    step = given.get("step", "best")
+    if step != "best" and not (step.isascii() and step.isdecimal()):
+        raise ConfigError(f"--step={step} is neither a number nor best")
     if given.get("best") and stages:
         raise ConfigError(f"--best goes with training, not with --{stage}")
 

@@ -11,13 +11,15 @@ Exit status: 0; 2 for a wrong flag; 3 for a run that diverged; 130 and 143 after
 SIGTERM; 1 for the rest.
 """
 
+import shlex
 import sys
 import traceback
+from pathlib import Path
 
 import numpy as np
 
 import command_line
-from models import ConfigError, make_model, tf
+from models import ConfigError, make_model
 from training import loop
 from training.run_folder import RunFolder, recorded_config
 
@@ -43,13 +45,15 @@ def main(argv):
         step = int(step) if step and step != "best" else step
         return infer(config, step, text) if stages == ["infer"] else evaluate(config, step)
     except KeyboardInterrupt:
-        return fail("stopped at once; what was saved is there to go on from", 130)
+        return fail("stopped at once; what was saved before is still there", 130)
     except ConfigError as error:
         return fail(error, 2, debug)
     except (ValueError, OSError) as error:
         return fail(error, 1, debug)
-    except tf.errors.OpError as error:
-        return fail(error, 1, debug)
+    except Exception as error:  # of a model's own code, or TensorFlow's
+        lines = [line for line in str(error).splitlines() if line.strip(" :")]
+        reason = next((line for line in lines if not line.startswith("Graph execution error")), "")
+        return fail(f"{type(error).__name__}: {reason} (--debug shows where)", 1, debug)
 
 
 def fail(error, status, debug=False):
@@ -65,7 +69,7 @@ def train(config):
     """Train, and say what came out and what to do next."""
     with make_model(config) as model:
         result = model.train()
-    folder = result["result_dir"]
+    folder = shlex.quote(result["result_dir"])
     print_values("valid", result["valid"])
     print_values("test", result["test"])
     if result["status"] == "diverged":
@@ -79,7 +83,7 @@ def train(config):
         print(f"Interrupted at step {result['step']}; go on with --result_dir={folder}")
         return 128 + result["signal"]
     print(f"Next: python main.py --infer --result_dir={folder}")
-    print("      tensorboard --logdir results")
+    print(f"      tensorboard --logdir {shlex.quote(str(Path(result['result_dir']).parent))}")
     return 0
 
 

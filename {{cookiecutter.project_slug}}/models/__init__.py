@@ -7,8 +7,6 @@ from training import tensorflow_import
 
 tensorflow_import.put_off()
 
-import tensorflow as tf  # noqa: E402, F401
-
 from models.config import nearest  # noqa: E402
 from models.hyperparameters import ConfigError  # noqa: E402
 from models.linear_regression import LinearRegression  # noqa: E402

@@ -5,7 +5,6 @@ NotImplementedError here; models/mnist.py shows how.
 """
 
 import copy
-import json
 import time
 import zlib
 from pathlib import Path
@@ -15,14 +14,13 @@ import tensorflow as tf
 
 from models.config import RUN_SETTINGS, complete_config
 from models.hyperparameters import ConfigError, random_config
-from training import loop
+from training import evaluation, loop
 from training.batches import batch_rows, checked_inputs
 from training.checkpoints import Checkpoints, weights_sha256
 from training.divergence import Diverged
+from training.files import read_json
 from training.steps import OPTIMIZERS, Steps, learning_rate, on_device, refuse_hidden_state
 from training.summaries import variable_summaries
-
-EVALUATION_BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
 
 
 class BasicModel:
@@ -87,7 +85,7 @@ class BasicModel:
         file = Path(__file__).parent / "best" / f"{cls.__name__}.json"
         if not file.exists():
             raise ConfigError(f"--best: nothing is known to be best yet, there is no {file}")
-        return json.loads(file.read_text(encoding="utf-8"))["config"]
+        return read_json(file)["config"]
 
     def __init__(self, config):
         self.config = complete_config(type(self), copy.deepcopy(config))
@@ -151,6 +149,7 @@ class BasicModel:
             self.evaluation_loss = self.loss(outputs, self.batch)
         with tf.name_scope("evaluation"):
             self.metrics = self.evaluation(outputs, self.batch)
+        evaluation.check(self)
         with tf.name_scope("predictions"):
             self.predicted = self.predictions(outputs)
         self.variables = v1.trainable_variables()
@@ -161,7 +160,7 @@ class BasicModel:
         # Never run: an optimizer makes its slots with the first update that is built, and those
         # must lie in this graph, not in the compiled function's.
         with tf.name_scope("optimizer"):
-            self.update(self.evaluation_loss)
+            self.optimizer.apply_gradients([(tf.zeros_like(v), v) for v in self.variables])
 
         with tf.name_scope("summaries"):
             own = self.summaries(self.batch)
@@ -228,7 +227,7 @@ class BasicModel:
                 refuse_hidden_state(self.graph)
                 steps.run(self.session, np.zeros([0, size]), {self.lr: 0.0})
                 break
-            except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+            except tf.errors.OpError:
                 if jit is False or wanted is not None:
                     raise
                 say("XLA cannot compile these steps here: training without (--nojit).")
@@ -261,18 +260,7 @@ class BasicModel:
 
     def evaluate(self, split):
         """Average loss and metrics over all examples of a split, as {name: float}."""
-        arrays = self.load(split)
-        examples = len(next(iter(arrays.values())))
-        totals = {}
-        for first in range(0, examples, EVALUATION_BATCH):
-            part = {n: array[first : first + EVALUATION_BATCH] for n, array in arrays.items()}
-            feed = {self.batch[name]: array for name, array in part.items()}
-            loss, metrics = self.session.run([self.evaluation_loss, self.metrics], feed)
-            size = len(next(iter(part.values())))
-            sums = {name: np.sum(values, dtype=np.float64) for name, values in metrics.items()}
-            for name, value in {"loss": loss * size, **sums}.items():
-                totals[name] = totals.get(name, 0.0) + float(value)
-        return {name: total / examples for name, total in totals.items()}
+        return evaluation.evaluate(self, split)
 
     def infer(self, inputs):
         """Return the predictions for {name: array [examples, ...]}, as {name: array}."""
@@ -284,7 +272,10 @@ class BasicModel:
 
     def save(self, checkpoints):
         """Save a checkpoint of the current step."""
-        digest = weights_sha256(self.weights())
+        weights = self.weights()
+        if weights["global_step"] != self.step:
+            raise ValueError("train_step must count: call self.update, or pass global_step")
+        digest = weights_sha256(weights)
         with self.graph.as_default():
             checkpoints.save(self.saver, self.session, self.step, digest)
 

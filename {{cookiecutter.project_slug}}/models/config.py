@@ -1,6 +1,7 @@
 """One plain dictionary says all about a run: `config`. Here it is completed and checked."""
 
 import difflib
+import os
 import secrets
 
 from models.hyperparameters import ConfigError, Setting
@@ -11,10 +12,11 @@ RUN_SETTINGS = (
     Setting("random_seed", int, None, "any number; drawn and printed if not given", 0, 2**31 - 2),
     Setting("result_dir", str, None, "folder of this run; one that holds a run is resumed"),
     Setting("save_every", int, 1000, "steps between checkpoints", 1),
-    Setting("save_checkpoint_secs", float, 0.0, "seconds between further checkpoints, 0: off", 0),
+    Setting("save_checkpoint_secs", float, 0.0, "seconds between further checkpoints, 0: off",
+            0, 1e9),
     Setting("max_to_keep", int, 5, "newest checkpoints to keep", 1),
     Setting("keep_checkpoint_every_n_hours", float, 0.0,
-            "hours between checkpoints that are kept for ever, 0: off", 0),
+            "hours between checkpoints that are kept for ever, 0: off", 0, 1e6),
     Setting("log_every", int, 100, "steps between records of the training loss", 1),
     Setting("eval_every", int, 1000, "steps between evaluations on valid, with summaries", 1),
     Setting("fake_data", bool, False, "train on images made on the spot: no download"),
@@ -51,6 +53,8 @@ def complete_config(model_class, given):
         if name != "model_name" and name not in settings:
             hint = nearest(name, list(settings))
             raise ConfigError(f"--{name} is not a setting of {model_class.__name__}{hint}")
+    if given.get("result_dir"):
+        given = given | {"result_dir": os.path.expanduser(given["result_dir"])}
     recorded = recorded_config(given["result_dir"]) if given.get("result_dir") else {}
     config = {"model_name": given.get("model_name") or model_class.__name__}
     for name, setting in settings.items():
@@ -59,11 +63,17 @@ def complete_config(model_class, given):
         config[name] = setting.check(value)
     if config["random_seed"] is None:
         config["random_seed"] = secrets.randbelow(2**31 - 1)
-    changed = [n for n in recorded if n not in MAY_CHANGE and recorded[n] != config.get(n)]
-    if changed:
-        listed = ", ".join(f"{n}={recorded[n]} (now {config.get(n)})" for n in changed)
-        raise ConfigError(
-            f"--result_dir={config['result_dir']} holds a run with {listed}; "
-            "drop these flags to resume it, or name another folder"
-        )
+    refuse_contradictions(recorded, config)
     return config
+
+
+def refuse_contradictions(recorded, config):
+    """ConfigError lists what differs from a recorded run and would change its weights."""
+    gone = object()
+    changed = [n for n in recorded if n not in MAY_CHANGE and recorded[n] != config.get(n, gone)]
+    if changed:
+        listed = ", ".join(f"{n}={recorded[n]} (now {config.get(n, 'unknown')})" for n in changed)
+        raise ConfigError(
+            f"--result_dir={config['result_dir']} holds a run with {listed}: "
+            "to resume it leave them as they are, or name another folder"
+        )

@@ -37,7 +37,7 @@ class Setting(NamedTuple):
     def allowed(self):
         """What is allowed, in words: "from 1 to 10", "one of sgd, adam", or "" for anything."""
         if self.choices:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(map(str, self.choices))
         if self.low is not None and self.high is not None:
             return f"from {self.low:.10g} to {self.high:.10g}"
         return f"at least {self.low:.10g}" if self.low is not None else ""
@@ -46,8 +46,10 @@ class Setting(NamedTuple):
         """Return the value in this setting's type; ConfigError if it is not allowed."""
         if value is None and self.default is None:
             return None
+        if isinstance(value, np.generic):
+            value = value.item()
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if self.type is int and number and value == int(value):
+        if self.type is int and number and float(value).is_integer():
             value = int(value)
         elif self.type is float and number:
             value = float(value)
@@ -64,8 +66,8 @@ class Setting(NamedTuple):
         random = random_stream(seed, f"hyper-parameter {self.name}")
         if not self.search:
             return self.default
-        if self.choices:
-            return str(random.choice(self.search))
+        if self.choices or self.type is bool:
+            return self.search[random.integers(len(self.search))]
         low, high = self.search
         if self.scale == "log":
             value = np.exp(random.uniform(np.log(low), np.log(high)))
@@ -74,7 +76,7 @@ class Setting(NamedTuple):
         return self.type(round(value)) if self.type is int else float(value)
 
 
-def optimization(lr, batch_size, optimizer="sgd", lr_schedule="constant", decay_steps=10_000):
+def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="constant"):
     """The hyper-parameters that every model has, with the defaults that suit one of them."""
     return (
         Setting("lr", float, lr, "learning rate", 1e-9, 1e3, search=(1e-4, 1.0), scale="log"),

@@ -19,7 +19,7 @@ class LinearRegression(BasicModel):
     """One weight and one bias against the mean squared error."""
 
     hyperparameters = (
-        *optimization(lr=0.5, batch_size=POINTS),
+        *optimization(lr=0.5, batch_size=POINTS, decay_steps=200),
         Setting("initial_mean", float, 0.0, "mean of the first weight", -1e6, 1e6),
         Setting("initial_stddev", float, 1.0, "standard deviation of the first weight", 0.0, 1e6,
                 search=(0.01, 10.0), scale="log"),
@@ -54,8 +54,10 @@ class LinearRegression(BasicModel):
     def parse_input(self, text):
         """Numbers with commas: --input=2 or --input=-1,0.5; by default 2, where y is about 6."""
         try:
-            numbers = [float(number) for number in (text or "2").split(",")]
-            return {"x": np.array(numbers, np.float32)}
+            numbers = np.array([float(number) for number in (text or "2").split(",")], np.float32)
+            if not np.isfinite(numbers).all():
+                raise ValueError("not finite")
+            return {"x": numbers}
         except ValueError:
             raise ConfigError(f"--input={text} is not a list of numbers such as 2,-1.5") from None
 

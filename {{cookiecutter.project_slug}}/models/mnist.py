@@ -2,7 +2,7 @@
 
     python main.py --model_name=MNIST
 
-20 epochs take about 8 s on 2 cores, the import of TensorFlow included, and reach 98.2 % on the
+20 epochs take about 7 s on 2 cores, the import of TensorFlow included, and reach 98.2 % on the
 test split: between 98.1 and 98.3 % for ten seeds.
 """
 
@@ -25,7 +25,7 @@ class MNIST(BasicModel):
     """Two hidden layers against sparse softmax cross-entropy."""
 
     hyperparameters = (
-        *optimization(lr=0.3, batch_size=100),
+        *optimization(lr=0.3, batch_size=100, decay_steps=11_000),
         Setting("hidden1", int, 128, "units in the first hidden layer", 1, 65536,
                 search=(16, 512), scale="log"),
         Setting("hidden2", int, 32, "units in the second hidden layer", 1, 65536,
@@ -94,17 +94,18 @@ class MNIST(BasicModel):
 
 def read_images(path):
     """The images in a .npy or .png file, [n, height, width]; ConfigError if it is neither."""
-    if path.suffix not in (".npy", ".png"):
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".png"):
         raise ConfigError(f"--input={path} is neither a .npy nor a .png file")
+    if not path.exists():
+        raise ConfigError(f"--input={path} does not exist")
     try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+        if suffix == ".npy":  # not np.load: that would also open archives and pickles
+            return np.lib.format.open_memmap(path, mode="r")
         from matplotlib.image import imread  # slow to import, needed here only
 
         pixels = imread(path)
         grey = pixels[..., :3].mean(-1) if pixels.ndim == 3 else pixels
         return np.round(255 * grey).astype(np.uint8)[np.newaxis]
-    except FileNotFoundError:
-        raise ConfigError(f"--input={path} does not exist") from None
-    except (ValueError, SyntaxError, OSError) as error:
+    except Exception as error:  # a damaged file makes these libraries raise nearly anything
         raise ConfigError(f"--input={path} cannot be read: {error}") from None

@@ -1,5 +1,6 @@
 """What the tests share: a small run, trained once, and a shell to call main.py in."""
 
+import shutil
 import subprocess
 import sys
 
@@ -43,6 +44,14 @@ def digits_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits") / "run"
     with make_model(SMALL | {"result_dir": str(folder)}) as model:
         return folder, model.train()
+
+
+@pytest.fixture
+def copy_of_digits(digits_run, tmp_path):
+    """A copy of the finished small run, to be damaged."""
+    folder = tmp_path / "copy"
+    shutil.copytree(digits_run[0], folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

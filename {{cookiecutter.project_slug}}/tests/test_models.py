@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from models import MODELS, ConfigError, get_model_class, make_model
 from models.basic_model import BasicModel
+from models.hyperparameters import Setting
 from models.mnist import MNIST
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -219,6 +220,78 @@ def test_without_xla_a_model_learns_too_and_says_so(small, monkeypatch, capsys):
         assert model.train()["valid"]["accuracy"] > 0.2
         assert model.config["jit"] is False
     assert "--nojit" in capsys.readouterr().out
+
+
+class Line(MODELS["LinearRegression"]):
+    """To be spoilt in one method by a test."""
+
+
+@pytest.mark.parametrize(
+    "method, spoilt, message",
+    [
+        ("loss", lambda self, outputs, batch: outputs - batch["y"], "not one float32 number"),
+        ("evaluation", lambda self, outputs, batch: {"loss": outputs}, "loss is taken"),
+    ],
+)
+def test_a_model_that_cannot_work_is_refused_when_it_is_made(monkeypatch, method, spoilt, message):
+    monkeypatch.setattr(Line, method, spoilt)
+    with pytest.raises(ValueError, match=message):
+        Line({})
+
+
+def test_an_objective_that_is_no_metric_is_refused(monkeypatch):
+    monkeypatch.setattr(Line, "objective", ("accuracy", "max"))
+    with pytest.raises(ValueError, match="accuracy, which is no metric"):
+        Line({})
+
+
+def test_a_metric_that_is_averaged_already_is_refused(monkeypatch):
+    average = lambda self, outputs, batch: {"error": tf.reduce_mean(outputs)}  # noqa: E731
+    monkeypatch.setattr(Line, "evaluation", average)
+    with Line({}) as model, pytest.raises(ValueError, match="error must have one value for each"):
+        model.evaluate("valid")
+
+
+def test_a_step_that_does_not_count_is_refused(monkeypatch):
+    def train_step(self, batch):
+        loss = self.loss(batch["x"], batch)
+        return loss
+
+    monkeypatch.setattr(Line, "train_step", train_step)
+    with Line({}) as model, pytest.raises(ValueError, match="train_step must count"):
+        model.train()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_variable_that_only_training_or_nothing_uses_is_no_obstacle(monkeypatch, optimizer):
+    original = Line.inference
+
+    def inference(self, batch, training):
+        extra = self.truncated_normal("extra", [3], stddev=1.0)
+        self.truncated_normal("unused", [3], stddev=1.0)
+        picked = tf.gather(extra, tf.constant([1, 1]))  # its gradient is sparse
+        return original(self, batch, training) + (tf.reduce_sum(picked) if training else 0.0)
+
+    monkeypatch.setattr(Line, "inference", inference)
+    with Line({"optimizer": optimizer, "max_iter": 20}) as model:
+        assert model.train()["status"] == "complete"
+    with Line({"optimizer": optimizer, "lr": 1000.0, "batch_size": 10}) as model:
+        result = model.train()
+    assert result["status"] == ("diverged" if optimizer == "sgd" else "complete")
+
+
+def test_settings_of_any_type_are_checked_and_drawn():
+    layers = Setting("layers", int, 2, "", choices=(1, 2, 3), search=(1, 2, 3))
+    bias = Setting("bias", bool, True, "", search=(False, True))
+    for setting in (layers, bias):
+        drawn = {setting.check(setting.draw(seed)) for seed in range(30)}
+        assert drawn == set(setting.search)
+    assert layers.allowed() == "one of 1, 2, 3"
+    rate = Setting("lr", float, 0.1, "", 0, 1)
+    assert rate.check(np.float32(0.5)) == 0.5 and type(rate.check(1)) is float
+    for setting, value in [(rate, True), (rate, "1"), (layers, 4), (layers, float("inf"))]:
+        with pytest.raises(ConfigError):
+            setting.check(value)
 
 
 def test_a_model_is_what_its_subclass_says():

@@ -18,6 +18,7 @@ def checked_inputs(split, arrays):
     An array that somebody could still write is copied: a variable on the CPU may use the very
     memory it was fed from, for as long as it lives.
     """
+    arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
     sizes = {name: len(array) for name, array in arrays.items()}
     if len(set(sizes.values())) != 1 or 0 in sizes.values():
         raise ValueError(f"the arrays of {split} must be equally long and not empty: {sizes}")

@@ -40,7 +40,7 @@ def weights_sha256(arrays):
         array = np.asarray(array)
         shape = ",".join(map(str, array.shape))
         digest.update(b"\0".join(part.encode() for part in (name, array.dtype.name, shape, "")))
-        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
     return digest.hexdigest()
 
 
@@ -52,6 +52,7 @@ class Checkpoints:
         self.config = config
         self.clock = clock
         self.saved_at = clock()
+        self.best = None  # its step, for rotate
         self.ledger = self.path / "checkpoints.jsonl"
         self.records = read_jsonl(self.ledger)
         self.kept = [r for r in self.records[:-1] if self.has_files(r)] + self.records[-1:]
@@ -103,29 +104,27 @@ class Checkpoints:
     def rotate(self):
         """Remove the files of all but the newest, the best and the permanent checkpoints."""
         newest = {record["step"] for record in self.kept[-self.config["max_to_keep"] :]}
-        keep = newest | {self.best_step()}
+        keep = newest | {self.best}
         for record in self.kept[:]:
             if record["step"] not in keep and not record.get("permanent"):
                 for name in record["files"]:
                     (self.path / name).unlink(missing_ok=True)
                 self.kept.remove(record)
 
-    def best_step(self):
-        """The step that is best on valid; None before the first evaluation."""
-        best = self.path / "best.json"
-        return read_json(best).get("step") if best.exists() else None
-
     def set_best(self, step, values):
         """Note that this checkpoint is the best on valid, with its values there."""
+        self.best = step
         write_json(self.path / "best.json", {"step": step, "valid": values})
 
     def forget_after(self, step):
-        """Drop the lines after the step that a resumed run goes on from."""
+        """Drop lines after the step that a resumed run goes on from, and files without a line."""
         cut_jsonl(self.ledger, step)
         self.records = [r for r in self.records if r["step"] <= step]
         self.kept = [r for r in self.kept if r["step"] <= step]
-        if (self.best_step() or 0) > step:
-            (self.path / "best.json").unlink()
+        listed = {name for record in self.kept for name in record["files"]}
+        for path in self.path.glob(f"{PREFIX}-*"):
+            if path.name not in listed:
+                path.unlink()
 
     def damage(self, record):
         """What is wrong with the files of a checkpoint, in words; "" if they are as written."""
@@ -146,7 +145,9 @@ class Checkpoints:
             if not damage:
                 return record
             say(f"Checkpoint of step {record['step']} is damaged: {damage}.")
-        if self.kept or list(self.path.glob(f"{PREFIX}-*.index")):
+        # Files of step 0 without a line: a first save that was cut short, before any training.
+        unlisted = {path.stem for path in self.path.glob(f"{PREFIX}-*.index")}
+        if self.kept or unlisted - {f"{PREFIX}-0"}:
             raise ValueError(f"{self.path} holds no usable checkpoint; start a new run")
         return None
 
@@ -161,7 +162,10 @@ class Checkpoints:
                 raise FileNotFoundError(f"{self.path.parent} holds no checkpoint yet; train first")
             return record
         kept = {record["step"]: record for record in self.kept}
-        wanted = self.best_step() if step == "best" else step
+        best = self.path / "best.json"
+        if step == "best" and not best.exists():
+            raise FileNotFoundError(f"--step=best: {self.path.parent} has no evaluation yet")
+        wanted = read_json(best).get("step") if step == "best" else step
         if wanted not in kept:
             steps = ", ".join(map(str, kept)) or "none"
             raise FileNotFoundError(f"--step={step} is not kept in {self.path}; kept: {steps}")

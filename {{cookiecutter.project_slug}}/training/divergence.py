@@ -18,6 +18,7 @@ def end(model, run, checkpoints):
     """
     noticed = model.step
     checkpoint = checkpoints.newest()
+    print(f"Not finite: going back to step {checkpoint['step']} to find the bad update.")
     model.load_checkpoint(checkpoints, checkpoint)
     try:
         while model.step < noticed:
@@ -41,7 +42,8 @@ def examine(model, variable):
     with model.graph.as_default(), scope, tf.name_scope("diverged"):
         loss = model.loss(model.inference(model.batch, training=True), model.batch)
         names = [variable.op.name for variable in model.variables]
-        gradients = dict(zip(names, tf.gradients(loss, model.variables), strict=True))
+        pairs = zip(names, tf.gradients(loss, model.variables), strict=True)
+        gradients = {name: tf.convert_to_tensor(g) for name, g in pairs if g is not None}
     loss_value, values = model.session.run([loss, gradients], feed)
     norm = np.sqrt(sum(np.sum(np.square(v, dtype=np.float64)) for v in values.values()))
     details = {

@@ -47,9 +47,13 @@ def read_json(path):
 
 
 def append_json(path, record):
-    """Add one line to a .jsonl file; not yet on the disk for sure until sync(path)."""
-    with open(path, "a", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    """Add one line to a .jsonl file, in place of a torn last one; sync(path) makes it durable."""
+    with open(path, "a+b") as file:
+        end = file.tell()
+        file.seek(max(0, end - 1))
+        if end and file.read(1) != b"\n":
+            file.truncate(path.read_bytes().rfind(b"\n") + 1)
+        file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
 
 def read_jsonl(path):

@@ -2,11 +2,12 @@
 
 import math
 
+from models.config import refuse_contradictions
 from models.hyperparameters import ConfigError
 from training import divergence
 from training.checkpoints import Checkpoints
 from training.progress import Progress
-from training.run_folder import RunFolder
+from training.run_folder import RunFolder, recorded_config
 from training.signals import StopSignals
 from training.summaries import Writers
 
@@ -18,18 +19,19 @@ def train(model, until=None):
     model.prepare_steps()  # what can go wrong with a model does so before a file is written
     checksum = model.data_checksum()
     with RunFolder(config) as run, StopSignals() as stop:
+        refuse_contradictions(recorded_config(run.path), config)  # again: now nobody else writes
         checkpoints = Checkpoints(run.path, config)
         resumed_at = resume(model, run, checkpoints)
         run.record_config(checksum)
         forget_what_came_after(model, run, checkpoints)
         best = best_so_far(model, run, checkpoints)
-        last = min(until or config["max_iter"], config["max_iter"])
+        last = config["max_iter"] if until is None else min(until, config["max_iter"])
         result = {"status": "running", "loss": None, "valid": {}, "test": {}}
         with (
             Writers(run.path, model, resumed_at) as writers,
             Progress(model.step, last, config["batch_size"]) as progress,
         ):
-            save(model, run, writers, checkpoints)
+            save(model, run, writers, checkpoints)  # step 0 of a new run
             try:
                 while model.step < last and not stop.received:
                     stop_at = next_stop(model.step, last, config)
@@ -49,6 +51,8 @@ def train(model, until=None):
                     checkpoints.rotate()
             except divergence.Diverged:
                 result |= {"status": "diverged"} | divergence.end(model, run, checkpoints)
+            if model.step == config["max_iter"]:
+                result["valid"] = result["valid"] or valid_at_the_end(model, run, writers)
             save(model, run, writers, checkpoints)
             checkpoints.rotate()
         return finish(model, run, stop, result)
@@ -118,15 +122,27 @@ def evaluate(model, run, writers):
 
 
 def best_so_far(model, run, checkpoints):
-    """The best record on valid up to here, and best.json in line with it; None before the first."""
+    """The best record on valid up to here, noted in best.json; None before the first."""
     best = None
     for record in run.records("valid"):
         if better(model, record, best):
             best = record
-    if best and checkpoints.best_step() != best["step"]:
-        values = {k: v for k, v in best.items() if k not in ("step", "split")}
-        checkpoints.set_best(best["step"], values)
+    if best:
+        checkpoints.set_best(best["step"], values_of(best))
     return best
+
+
+def values_of(record):
+    """Loss and metrics of a line of metrics.jsonl."""
+    return {name: value for name, value in record.items() if name not in ("step", "split")}
+
+
+def valid_at_the_end(model, run, writers):
+    """What valid gave at this last step, which an earlier process may have trained."""
+    for record in run.records("valid"):
+        if record["step"] == model.step:
+            return values_of(record)
+    return evaluate(model, run, writers)
 
 
 def better(model, values, best):

@@ -36,7 +36,7 @@ def recorded_config(path):
     if not file.exists():
         return {}
     config = read_json(file).get("config")
-    if not isinstance(config, dict) or "model_name" not in config:
+    if not isinstance(config, dict) or not isinstance(config.get("model_name"), str):
         raise ValueError(f"{file} is damaged: it names no model")
     return config
 
@@ -51,6 +51,12 @@ def new_folder(model_name):
             return path
         except FileExistsError:
             continue
+
+
+def refuse_patterns(path):
+    """ValueError for a path that TensorFlow would not find its checkpoints by."""
+    if "[" in str(path) or "\\" in path.as_posix():
+        raise ValueError(f"{path}: TensorFlow cannot read from a folder with [ or \\ in its path")
 
 
 def claim(path):
@@ -80,6 +86,7 @@ class RunFolder:
 
     def __enter__(self):
         asked = self.config["result_dir"]
+        refuse_patterns(Path(asked or RESULTS).absolute())
         self.path = claim(asked) if asked else new_folder(self.config["model_name"])
         self.config["result_dir"] = str(self.path)
         self.lock = filelock.FileLock(self.path / ".lock")

@@ -14,7 +14,8 @@ class StopSignals:
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, self.handle)
+                if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
+                    self.previous[number] = signal.signal(number, self.handle)
         return self
 
     def handle(self, number, frame):

@@ -17,12 +17,6 @@ OPTIMIZERS = {
     "adam": lambda lr: tf.compat.v1.train.AdamOptimizer(lr),
 }
 
-HIDDEN_STATE = {
-    "Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoisson",
-    "RandomPoissonV2", "RandomShuffle", "RandomStandardNormal", "RandomUniform",
-    "RandomUniformInt", "TruncatedNormal",
-}  # fmt: skip
-
 
 def refuse_hidden_state(graph):
     """ValueError names a random op that counts its calls: no checkpoint holds such a counter."""
@@ -31,7 +25,8 @@ def refuse_hidden_state(graph):
     for function in definition.library.function:
         nodes += function.node_def
     for node in nodes:
-        if node.op in HIDDEN_STATE:
+        # Every such op of TensorFlow has an attribute seed2; Python code may do anything.
+        if "seed2" in node.attr or node.op in ("PyFunc", "EagerPyFunc", "RngReadAndSkip"):
             raise ValueError(
                 f"{node.name} ({node.op}) keeps hidden state, so a resumed run would differ; "
                 "use self.truncated_normal, self.dropout or tf.random.stateless_*, "

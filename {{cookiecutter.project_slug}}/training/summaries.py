@@ -31,7 +31,7 @@ class Writers:
 
     def __init__(self, run_path, model, resumed_at=None):
         self.folders = {split: run_path / split for split in ("train", "valid")}
-        self.writers = {}
+        self.writers, self.files = {}, {}
         for split, folder in self.folders.items():
             # A number of its own: two starts in one second would write the same file.
             suffix = f".{len(list(folder.glob('events.*'))):05d}"
@@ -39,6 +39,7 @@ class Writers:
                 self.writers[split] = tf.compat.v1.summary.FileWriter(
                     str(folder), flush_secs=10, filename_suffix=suffix
                 )
+            (self.files[split],) = folder.glob(f"events.*{suffix}")
         if resumed_at is None:
             self.writers["train"].add_graph(model.graph)
             self.add_hyperparameters({s.name: model.config[s.name] for s in model.hyperparameters})
@@ -80,6 +81,5 @@ class Writers:
         """Wait until all events are on the disk."""
         for split, writer in self.writers.items():
             writer.flush()
-            for path in self.folders[split].glob("events.out.tfevents.*"):
-                sync(path)
+            sync(self.files[split])
             sync(self.folders[split])

@@ -5,6 +5,7 @@ Its import takes seconds: `--help` and wrong flags are answered without it. Afte
 """
 
 import contextlib
+import faulthandler
 import importlib.util
 import os
 import re
@@ -45,14 +46,22 @@ class PutOff(types.ModuleType):
 @contextlib.contextmanager
 def without_noise():
     """Hold back what native code writes to standard error; let through all but the noise."""
+    if sys.stderr is None:  # closed: there is no screen to keep clean
+        yield
+        return
     sys.stderr.flush()
     stderr = os.dup(2)
+    watch = not faulthandler.is_enabled()
+    if watch:
+        faulthandler.enable(stderr)  # a crash in native code is not held back
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
+            if watch:
+                faulthandler.disable()
             os.dup2(stderr, 2)
             os.close(stderr)
             held.seek(0)

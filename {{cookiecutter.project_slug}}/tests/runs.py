@@ -1,0 +1,33 @@
+"""To train a run and to read what it left: used by the tests of run folders."""
+
+import json
+
+from models import make_model
+from training.files import read_jsonl
+
+
+def train(config, **options):
+    with make_model(config) as model:
+        return model.train(**options)
+
+
+def read(folder, name):
+    return json.loads((folder / name).read_text())
+
+
+def digests(folder):
+    """{step: weights_sha256} as recorded."""
+    records = read_jsonl(folder / "checkpoints" / "checkpoints.jsonl")
+    found = {record["step"]: record["weights_sha256"] for record in records}
+    assert len(found) == len(records), "a step stands twice"
+    return found
+
+
+def metrics(folder):
+    """The records but for times."""
+    records = read_jsonl(folder / "metrics.jsonl")
+    return [{k: v for k, v in r.items() if k != "examples_per_second"} for r in records]
+
+
+def kept(folder):
+    return sorted(int(p.stem.split("-")[1]) for p in folder.glob("checkpoints/*.index"))

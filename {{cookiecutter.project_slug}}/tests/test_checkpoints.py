@@ -1,0 +1,154 @@
+"""Checkpoints are whole, are checked, and are kept as asked."""
+
+from pathlib import Path
+
+import pytest
+from runs import digests, kept, metrics, read, train
+
+import main
+from models import make_model
+from training import checkpoints
+from training.checkpoints import Checkpoints
+
+
+def test_files_of_a_save_that_was_cut_short_are_removed(copy_of_digits):
+    folder = copy_of_digits / "checkpoints"
+    for name in ("model.ckpt-99.index", "model.ckpt-120.data-00000-of-00001.tempstate1"):
+        (folder / name).write_bytes(b"half")
+    before = kept(copy_of_digits)
+    train({"result_dir": str(copy_of_digits)})
+    assert kept(copy_of_digits) == [step for step in before if step != 99]
+    assert not list(folder.glob("*tempstate*"))
+
+
+def test_a_checkpoint_is_on_the_disk_before_its_line_and_the_line_before_the_pointer(
+    small, tmp_path, monkeypatch
+):
+    done = []
+    for name, label in [("sync", "sync"), ("append_json", "line"), ("write_atomically", "write")]:
+        original = getattr(checkpoints, name)
+
+        def recorded(path, *rest, original=original, label=label):
+            done.append((label, Path(path).name.split(".data")[0]))
+            return original(path, *rest)
+
+        monkeypatch.setattr(checkpoints, name, recorded)
+    train(small | {"max_iter": 1}, until=0)
+    assert done == [
+        ("sync", "model.ckpt-0"),
+        ("sync", "model.ckpt-0.index"),
+        ("sync", "checkpoints"),
+        ("sync", "run"),
+        ("line", "checkpoints.jsonl"),
+        ("sync", "checkpoints.jsonl"),
+        ("write", "checkpoint"),
+    ]
+
+
+def test_old_checkpoints_go_across_restarts_and_the_best_one_stays(small, tmp_path, monkeypatch):
+    values = iter([0.5, 0.9, 0.8, 0.7, 0.6, 0.5])
+    evaluate = "models.basic_model.BasicModel.evaluate"
+    monkeypatch.setattr(evaluate, lambda self, split: {"loss": 1.0, "accuracy": next(values, 0)})
+    small |= {"max_to_keep": 2, "save_every": 20}
+    folder = tmp_path / "run"
+    train(small, until=60)
+    assert kept(folder) == [40, 60]
+    train(small | {"max_iter": 200})
+    assert kept(folder) == [80, 180, 200]
+    assert read(folder, "checkpoints/best.json") == {
+        "step": 80, "valid": {"loss": 1.0, "accuracy": 0.9}
+    }  # fmt: skip
+    assert list(digests(folder)) == list(range(0, 201, 20))
+
+
+def test_a_best_evaluation_is_saved_even_between_checkpoints(small, tmp_path):
+    train(small | {"save_every": 1000})
+    best = read(tmp_path / "run", "checkpoints/best.json")["step"]
+    assert best in (40, 80, 120)
+    with make_model({"result_dir": small["result_dir"]}) as model:
+        assert model.restore("best") == best
+
+
+def test_a_best_that_a_kill_left_unnoted_is_noted_on_resume(copy_of_digits):
+    best = read(copy_of_digits, "checkpoints/best.json")
+    (copy_of_digits / "checkpoints" / "best.json").unlink()
+    train({"result_dir": str(copy_of_digits)})
+    assert read(copy_of_digits, "checkpoints/best.json") == best
+
+
+def test_checkpoints_are_saved_by_the_clock_and_kept_by_the_hour(small, tmp_path):
+    hour = iter(range(10**6))
+    config = small | {"save_every": 10**6, "save_checkpoint_secs": 3600.0, "max_to_keep": 1}
+    with (
+        make_model(config | {"keep_checkpoint_every_n_hours": 4.0}) as model,
+        model.graph.as_default(),
+    ):
+        saves = Checkpoints(tmp_path, model.config, clock=lambda: 3600 * next(hour))
+        for model.step in range(1, 9):
+            if saves.is_due(model.step):
+                model.global_step.load(model.step, model.session)
+                model.save(saves)
+                saves.rotate()
+    permanent = [r["step"] for r in saves.records if r.get("permanent")]
+    assert permanent == [3, 5, 7] and kept(tmp_path) == [3, 5, 7, 8]
+    never = Checkpoints(tmp_path, config | {"save_checkpoint_secs": 0.0}, clock=lambda: 1e12)
+    assert not never.is_due(9)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(copy_of_digits, capsys):
+    straight = digests(copy_of_digits)
+    data = copy_of_digits / "checkpoints" / "model.ckpt-120.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1] + b"\0")
+    assert train({"result_dir": str(copy_of_digits)})["step"] == 120
+    output = capsys.readouterr().out
+    assert "step 120 is damaged" in output and "SHA-256" in output
+    assert f"Resuming {copy_of_digits} at step 80" in output
+    assert digests(copy_of_digits) == straight
+
+
+def test_a_run_without_a_usable_checkpoint_never_starts_again_in_silence(copy_of_digits):
+    for path in copy_of_digits.glob("checkpoints/*.index"):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match="no usable checkpoint"):
+        train({"result_dir": str(copy_of_digits)})
+    assert not read(copy_of_digits, "config.json")["resumed"]
+
+
+def test_a_run_that_was_killed_during_its_first_save_starts_as_if_new(small, tmp_path):
+    train(small, until=20)
+    folder = tmp_path / "run" / "checkpoints"
+    for path in folder.iterdir():
+        if "ckpt-0." not in path.name:
+            path.unlink()
+    assert train(small)["step"] == 120
+    train(small | {"result_dir": str(tmp_path / "straight")})
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "straight")
+
+
+def test_checkpoints_without_their_list_are_not_written_over(copy_of_digits):
+    (copy_of_digits / "checkpoints" / "checkpoints.jsonl").unlink()
+    with pytest.raises(ValueError, match="no usable checkpoint"):
+        train({"result_dir": str(copy_of_digits)})
+
+
+def test_a_torn_last_line_is_mended_and_any_other_is_named(copy_of_digits):
+    ledger = copy_of_digits / "metrics.jsonl"
+    whole = metrics(copy_of_digits)
+    with open(ledger, "a") as file:
+        file.write('{"step": 12')
+    train({"result_dir": str(copy_of_digits)})
+    assert metrics(copy_of_digits) == whole and ledger.read_bytes().endswith(b"}\n")
+    with open(ledger, "a") as file:
+        file.write('{"step": 12')
+    assert main.main(["main.py", "--evaluate", f"--result_dir={copy_of_digits}", "--step=40"]) == 0
+    assert metrics(copy_of_digits)[:-1] == whole
+    ledger.write_text("{torn\n" + ledger.read_text())
+    with pytest.raises(ValueError, match="metrics.jsonl is damaged in line 1"):
+        train({"result_dir": str(copy_of_digits)})
+
+
+def test_any_kept_checkpoint_can_be_opened_and_another_lists_those(digits_run):
+    with make_model({"result_dir": str(digits_run[0])}) as model:
+        assert [model.restore(step) for step in (40, 120, None)] == [40, 120, 120]
+        with pytest.raises(FileNotFoundError, match="--step=50 is not kept.*0, 40, 80, 120"):
+            model.restore(50)

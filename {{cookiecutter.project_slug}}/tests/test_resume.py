@@ -1,0 +1,155 @@
+"""A run goes on from its folder as if it had never stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from runs import digests, metrics, read, train
+
+from models import ConfigError, make_model
+from training.checkpoints import weights_sha256
+from training.divergence import Diverged
+from training.files import PROJECT
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_a_paused_and_resumed_run_equals_one_that_never_stopped(small, tmp_path, optimizer):
+    small |= {"optimizer": optimizer, "lr": 0.01}
+    straight, paused = (tmp_path / name for name in ("straight", "paused"))
+    train(small | {"result_dir": str(straight)})
+    first = train(small | {"result_dir": str(paused)}, until=50)
+    assert (first["status"], first["step"]) == ("interrupted", 50)
+    assert read(paused, "status.json")["reason"] == "paused at step 50"
+    assert train({"result_dir": str(paused)})["step"] == 120
+    assert metrics(paused) == metrics(straight)
+    both = digests(paused)
+    assert both.pop(50)
+    assert both == digests(straight)
+
+
+def test_max_iter_is_a_total_that_may_be_raised(small, tmp_path):
+    folder = tmp_path / "run"
+    assert train(small | {"max_iter": 40})["step"] == 40
+    assert train({"result_dir": str(folder)})["step"] == 40
+    assert train({"result_dir": str(folder), "max_iter": 120})["step"] == 120
+    train(small | {"result_dir": str(tmp_path / "straight")})
+    assert digests(folder) == digests(tmp_path / "straight")
+    with pytest.raises(ConfigError, match="max_iter=80.*step 120 already"):
+        train({"result_dir": str(folder), "max_iter": 80})
+    assert read(folder, "config.json")["config"]["max_iter"] == 120
+
+
+def test_a_resumed_run_takes_what_is_not_given_from_its_config(small, tmp_path):
+    train(small, until=20)
+    with make_model({"result_dir": small["result_dir"]}) as model:
+        assert type(model).__name__ == "MNIST"
+        assert model.config["random_seed"] == 7 and model.config["hidden1"] == 16
+    with make_model({"result_dir": small["result_dir"], "log_every": 1}) as model:
+        assert model.config["log_every"] == 1
+
+
+def test_pausing_at_no_step_trains_none(small):
+    assert train(small, until=0)["step"] == 0
+
+
+def test_a_finished_run_gives_its_metrics_again(digits_run, copy_of_digits):
+    again = train({"result_dir": str(copy_of_digits)})
+    assert again["valid"] == digits_run[1]["valid"] and again["test"] == digits_run[1]["test"]
+
+
+def test_a_run_paused_at_its_last_step_is_evaluated_when_that_becomes_the_end(small, tmp_path):
+    train(small, until=35)
+    result = train({"result_dir": small["result_dir"], "max_iter": 35})
+    records = [(r["step"], r["split"]) for r in metrics(tmp_path / "run")]
+    assert records == [(20, "train"), (35, "valid"), (35, "test")]
+    assert set(result["valid"]) == {"loss", "accuracy"}
+
+
+def test_flags_that_contradict_a_run_are_refused_with_the_differences(small):
+    train(small, until=20)
+    with pytest.raises(ConfigError, match=r"lr=0.3 \(now 0.5\).*hidden1=16 \(now 8\)"):
+        make_model({"result_dir": small["result_dir"], "lr": 0.5, "hidden1": 8})
+    with pytest.raises(ConfigError, match=r"model_name=MNIST \(now LinearRegression\)"):
+        make_model({"result_dir": small["result_dir"], "model_name": "LinearRegression"})
+
+
+def test_a_run_that_another_process_began_meanwhile_is_not_taken_over(small):
+    with make_model(small) as first, make_model(small | {"lr": 0.1}) as second:
+        first.train(until=20)
+        with pytest.raises(ConfigError, match=r"lr=0.3 \(now 0.1\)"):
+            second.train()
+
+
+def test_other_training_data_than_at_the_start_is_refused(small, monkeypatch):
+    train(small, until=20)
+    monkeypatch.setattr("models.basic_model.BasicModel.data_checksum", lambda self: "other")
+    with pytest.raises(ValueError, match="training data is not what"):
+        train(small)
+
+
+def test_a_diverged_run_ends_before_the_bad_update(tmp_path):
+    folder = tmp_path / "run"
+    line = {"random_seed": 0, "lr": 100.0, "batch_size": 30, "max_iter": 1000, "debug": True}
+    result = train(line | {"result_dir": str(folder)})
+    status = read(folder, "status.json")
+    details = status["details"]
+    assert result["status"] == status["status"] == "diverged"
+    assert status["step"] == result["step"] == details["bad_step"] - 1 > 0
+    assert details["loss"] == "inf" and details["operation"].startswith("diverged/")
+    assert details["variable"] == "the loss" and len(details["batch"]) == 30
+    with make_model({"result_dir": str(folder)}) as model:
+        assert model.restore() == status["step"]
+        assert np.isfinite(model.weights()["weight"])
+    # One that never saw the bad step has the same weights there, and another step others.
+    with make_model(line) as straight:
+        straight.prepare_steps()
+        while straight.step < status["step"]:
+            straight.learn_from_epoch(status["step"])
+        assert weights_sha256(straight.weights()) == digests(folder)[status["step"]]
+        assert weights_sha256(straight.weights()) != digests(folder)[0]
+        with pytest.raises(Diverged):
+            straight.learn_from_epoch(details["bad_step"])
+
+
+def start(folder, *flags):
+    """Start a long run as a process; return it once it has saved a checkpoint beyond step 0."""
+    flags = [*flags, f"--result_dir={folder}", "--random_seed=5", "--save_every=500"]
+    command = [sys.executable, str(PROJECT / "main.py"), *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ledger, deadline = folder / "checkpoints" / "checkpoints.jsonl", time.monotonic() + 60
+    while not ledger.exists() or len(ledger.read_bytes().splitlines()) < 3:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_in_good_order(tmp_path, number, status):
+    process = start(tmp_path / "run", "--max_iter=1000000000")
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    step = read(tmp_path / "run", "status.json")["step"]
+    assert read(tmp_path / "run", "status.json")["status"] == "interrupted"
+    assert list(digests(tmp_path / "run"))[-1] == step
+    assert f"Interrupted at step {step}" in output and errors == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_run_ends_with_the_weights_and_metrics_of_one_that_was_not(tmp_path):
+    process = start(tmp_path / "killed", "--max_iter=1000000000")
+    process.kill()
+    process.communicate()
+    # The number of steps is raised to what a run that was not killed does as well.
+    reached = list(digests(tmp_path / "killed"))[-1]
+    last = 1000 * (reached // 1000 + 3)
+    for path in (tmp_path / "killed", tmp_path / "straight"):
+        train({"result_dir": str(path), "max_iter": last, "random_seed": 5, "save_every": 500})
+    assert digests(tmp_path / "killed") == digests(tmp_path / "straight")
+    assert metrics(tmp_path / "killed") == metrics(tmp_path / "straight")
+    assert len(metrics(tmp_path / "killed")) == last // 100 + last // 1000 + 1

@@ -1,0 +1,37 @@
+"""How good a model is on a whole split."""
+
+import numpy as np
+import tensorflow as tf
+
+BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
+
+
+def check(model):
+    """ValueError if the model's loss, metrics or objective cannot be worked with."""
+    name, loss = type(model).__name__, model.evaluation_loss
+    if loss.dtype != tf.float32 or loss.shape.rank != 0:
+        raise ValueError(
+            f"{name}.loss gives {loss.dtype.name} {loss.shape}, not one float32 number: "
+            "see tf.reduce_mean"
+        )
+    for metric in {"loss", "step", "split"} & set(model.metrics):
+        raise ValueError(f"{name}.evaluation: {metric} is taken, choose another name")
+    if model.objective[0] not in {"loss", *model.metrics}:
+        raise ValueError(f"{name}.objective is {model.objective[0]}, which is no metric")
+
+
+def evaluate(model, split):
+    """Average loss and metrics over all examples of a split, as {name: float}."""
+    arrays = model.load(split)
+    examples = len(next(iter(arrays.values())))
+    totals = dict.fromkeys(["loss", *model.metrics], 0.0)
+    for first in range(0, examples, BATCH):
+        feed = {model.batch[n]: array[first : first + BATCH] for n, array in arrays.items()}
+        loss, metrics = model.session.run([model.evaluation_loss, model.metrics], feed)
+        size = min(BATCH, examples - first)
+        totals["loss"] += float(loss) * size
+        for name, values in metrics.items():
+            if values.shape != (size,):
+                raise ValueError(f"evaluation: {name} must have one value for each example")
+            totals[name] += float(np.sum(values, dtype=np.float64))
+    return {name: total / examples for name, total in totals.items()}
