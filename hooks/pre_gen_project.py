@@ -19,8 +19,8 @@ MAX_LENGTH = 50
 # A distribution of the same name would take the place of the installed one, and a folder of the
 # same name hides the module from Python started beside it.
 DEPENDENCIES = (
-    "absl absl_py filelock keras matplotlib numpy pip pooch pytest ray requests rich ruff setuptools"
-    " tensorboard tensorflow tensorflow_cpu"
+    "absl absl_py filelock keras matplotlib numpy pip pooch pytest ray requests rich ruff"
+    " setuptools tensorboard tensorflow tensorflow_cpu"
 ).split()
 OWN_MODULES = "command_line data hpsearch main models results tests training".split()
 
