@@ -14,6 +14,7 @@ from models import ConfigError, make_model
 from training.checkpoints import weights_sha256
 from training.divergence import Diverged
 from training.files import PROJECT
+from training.signals import StopSignals
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
@@ -119,7 +120,10 @@ def start(folder, *flags):
     """Start a long run as a process; return it once it has saved a checkpoint beyond step 0."""
     flags = [*flags, f"--result_dir={folder}", "--random_seed=5", "--save_every=500"]
     command = [sys.executable, str(PROJECT / "main.py"), *flags]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if os.name != "nt":  # tests that run in the background inherit an ignored SIGINT
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, **options)
     ledger, deadline = folder / "checkpoints" / "checkpoints.jsonl", time.monotonic() + 60
     while not ledger.exists() or len(ledger.read_bytes().splitlines()) < 3:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
@@ -138,6 +142,16 @@ def test_a_signal_ends_a_run_in_good_order(tmp_path, number, status):
     assert read(tmp_path / "run", "status.json")["status"] == "interrupted"
     assert list(digests(tmp_path / "run"))[-1] == step
     assert f"Interrupted at step {step}" in output and errors == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
+def test_a_signal_that_is_ignored_stays_so_as_nohup_asks():
+    for handler, seen in [(signal.SIG_IGN, None), (signal.SIG_DFL, signal.SIGTERM)]:
+        before = signal.signal(signal.SIGTERM, handler)
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)
+        assert stop.received == seen
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
