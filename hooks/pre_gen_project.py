@@ -17,10 +17,14 @@ ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 MAX_LENGTH = 50
 
 # A distribution of the same name would take the place of the installed one, and a folder of the
-# same name hides the module from Python started beside it.
+# same name hides the module from Python started beside it. What those need in turn comes after.
 DEPENDENCIES = (
-    "absl absl_py filelock keras matplotlib numpy pip pooch pytest ray requests rich ruff"
-    " setuptools tensorboard tensorflow tensorflow_cpu"
+    "absl absl_py astunparse certifi charset_normalizer contourpy cycler filelock flatbuffers "
+    "fonttools gast google_pasta grpcio h5py idna iniconfig keras kiwisolver libclang markdown "
+    "markdown_it_py markupsafe matplotlib mdurl ml_dtypes namex numpy opt_einsum optree "
+    "packaging pillow pip platformdirs pluggy pooch protobuf pygments pyparsing pytest "
+    "python_dateutil ray requests rich ruff setuptools six tensorboard tensorboard_data_server "
+    "tensorflow tensorflow_cpu termcolor typing_extensions urllib3 werkzeug wheel wrapt "
 ).split()
 OWN_MODULES = "command_line data hpsearch main models results tests training".split()
 

@@ -64,6 +64,9 @@ def check_combination(given):
     """ConfigError if the flags do not go together."""
     stages = [stage.name for stage in STAGES if given.get(stage.name)]
     stage = stages[0] if stages else "training"
+    for name in ("model_name", "result_dir"):
+        if given.get(name) == "":  # most likely an unset variable of the shell
+            raise ConfigError(f"--{name} is empty")
     if len(stages) > 1:
         raise ConfigError(f"--{stages[0]} and --{stages[1]}: one stage at a time")
     if stages and not given.get("result_dir"):

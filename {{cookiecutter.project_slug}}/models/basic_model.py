@@ -19,6 +19,7 @@ from training.batches import batch_rows, checked_inputs
 from training.checkpoints import Checkpoints, weights_sha256
 from training.divergence import Diverged
 from training.files import read_json
+from training.run_folder import refuse_patterns
 from training.steps import OPTIMIZERS, Steps, learning_rate, on_device, refuse_hidden_state
 from training.summaries import variable_summaries
 
@@ -160,7 +161,7 @@ class BasicModel:
         # Never run: an optimizer makes its slots with the first update that is built, and those
         # must lie in this graph, not in the compiled function's.
         with tf.name_scope("optimizer"):
-            self.optimizer.apply_gradients([(tf.zeros_like(v), v) for v in self.variables])
+            self.update(tf.add_n([tf.reduce_sum(tf.cast(v, tf.float32)) for v in self.variables]))
 
         with tf.name_scope("summaries"):
             own = self.summaries(self.batch)
@@ -227,10 +228,12 @@ class BasicModel:
                 refuse_hidden_state(self.graph)
                 steps.run(self.session, np.zeros([0, size]), {self.lr: 0.0})
                 break
-            except tf.errors.OpError:
-                if jit is False or wanted is not None:
+            except tf.errors.OpError as error:
+                memory = isinstance(error, tf.errors.ResourceExhaustedError)
+                if jit is False or wanted is not None or memory:
                     raise
-                say("XLA cannot compile these steps here: training without (--nojit).")
+                reason = error.message.splitlines()[0]
+                say(f"XLA cannot compile these steps, training without (--nojit): {reason}")
         self.steps, self.config["jit"] = steps, jit
 
     def learn_from_epoch(self, stop):
@@ -281,7 +284,9 @@ class BasicModel:
 
     def restore(self, step=None):
         """Load a checkpoint of result_dir: by number, "best", or the newest. Returns its step."""
-        checkpoints = Checkpoints(Path(self.config["result_dir"]), self.config)
+        path = Path(self.config["result_dir"])
+        refuse_patterns(path.absolute())
+        checkpoints = Checkpoints(path, self.config)
         return self.load_checkpoint(checkpoints, checkpoints.find(step))
 
     def load_checkpoint(self, checkpoints, record):

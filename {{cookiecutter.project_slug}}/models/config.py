@@ -38,8 +38,9 @@ MAY_CHANGE = frozenset(
 
 def nearest(name, names):
     """A hint in brackets, with the one of names that is near; "" if none is."""
-    near = difflib.get_close_matches(name, names, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    by_lower_case = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return f" (did you mean {by_lower_case[near[0]]}?)" if near else ""
 
 
 def complete_config(model_class, given):

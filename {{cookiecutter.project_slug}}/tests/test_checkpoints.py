@@ -76,6 +76,15 @@ def test_a_best_that_a_kill_left_unnoted_is_noted_on_resume(copy_of_digits):
     assert read(copy_of_digits, "checkpoints/best.json") == best
 
 
+def test_a_best_that_was_lost_is_best_no_more(small, tmp_path):
+    train(small | {"save_every": 20}, until=60)
+    for step in (40, 60):
+        (tmp_path / "run" / "checkpoints" / f"model.ckpt-{step}.index").unlink()
+    train(small | {"save_every": 20}, until=30)
+    assert kept(tmp_path / "run") == [0, 20, 30]
+    assert not (tmp_path / "run" / "checkpoints" / "best.json").exists()
+
+
 def test_checkpoints_are_saved_by_the_clock_and_kept_by_the_hour(small, tmp_path):
     hour = iter(range(10**6))
     config = small | {"save_every": 10**6, "save_checkpoint_secs": 3600.0, "max_to_keep": 1}

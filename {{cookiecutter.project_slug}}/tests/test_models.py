@@ -231,6 +231,8 @@ class Line(MODELS["LinearRegression"]):
     [
         ("loss", lambda self, outputs, batch: outputs - batch["y"], "not one float32 number"),
         ("evaluation", lambda self, outputs, batch: {"loss": outputs}, "loss is taken"),
+        ("evaluation", lambda self, outputs, batch: outputs, "no dictionary"),
+        ("evaluation", lambda self, o, batch: {"e": tf.reduce_mean(o)}, "e must have one value"),
     ],
 )
 def test_a_model_that_cannot_work_is_refused_when_it_is_made(monkeypatch, method, spoilt, message):
@@ -246,7 +248,9 @@ def test_an_objective_that_is_no_metric_is_refused(monkeypatch):
 
 
 def test_a_metric_that_is_averaged_already_is_refused(monkeypatch):
-    average = lambda self, outputs, batch: {"error": tf.reduce_mean(outputs)}  # noqa: E731
+    def average(self, outputs, batch):  # of a shape that is known only when it runs
+        return {"error": tf.compat.v1.placeholder_with_default(tf.reduce_mean(outputs), None)}
+
     monkeypatch.setattr(Line, "evaluation", average)
     with Line({}) as model, pytest.raises(ValueError, match="error must have one value for each"):
         model.evaluate("valid")
@@ -260,6 +264,20 @@ def test_a_step_that_does_not_count_is_refused(monkeypatch):
     monkeypatch.setattr(Line, "train_step", train_step)
     with Line({}) as model, pytest.raises(ValueError, match="train_step must count"):
         model.train()
+
+
+def test_a_model_may_bring_an_optimizer_of_its_own(monkeypatch):
+    def update(self, loss):
+        if not hasattr(self, "own"):
+            self.own = tf.compat.v1.train.RMSPropOptimizer(self.lr)
+        pairs = zip(tf.gradients(loss, self.variables), self.variables, strict=True)
+        return self.own.apply_gradients(pairs, global_step=self.global_step)
+
+    monkeypatch.setattr(Line, "update", update)
+    with Line({"lr": 0.05, "max_iter": 100}) as model:
+        assert model.train()["status"] == "complete"
+        assert model.config["jit"] is False or "weight/RMSProp" in model.weights()
+        assert abs(model.weights()["weight"] - 3) < 1
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from runs import digests, metrics, read, train
 
+import main
 from models import ConfigError, make_model
 from training.checkpoints import weights_sha256
 from training.divergence import Diverged
@@ -62,12 +63,22 @@ def test_a_finished_run_gives_its_metrics_again(digits_run, copy_of_digits):
     assert again["valid"] == digits_run[1]["valid"] and again["test"] == digits_run[1]["test"]
 
 
+def test_a_run_in_the_home_folder_is_found_by_the_shell(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    train(small | {"result_dir": "~/run"}, until=20)
+    assert metrics(tmp_path / "run")
+    assert main.main(["main.py", "--infer", "--result_dir=~/run"]) == 0
+    assert train({"result_dir": "~/run"})["step"] == 120
+
+
 def test_a_run_paused_at_its_last_step_is_evaluated_when_that_becomes_the_end(small, tmp_path):
     train(small, until=35)
     result = train({"result_dir": small["result_dir"], "max_iter": 35})
     records = [(r["step"], r["split"]) for r in metrics(tmp_path / "run")]
     assert records == [(20, "train"), (35, "valid"), (35, "test")]
     assert set(result["valid"]) == {"loss", "accuracy"}
+    assert read(tmp_path / "run", "checkpoints/best.json") == {"step": 35, "valid": result["valid"]}
 
 
 def test_flags_that_contradict_a_run_are_refused_with_the_differences(small):

@@ -61,6 +61,16 @@ def test_a_resumed_run_tells_tensorboard_what_to_forget(small, tmp_path):
     assert points(tmp_path / "run" / "train")["loss"] == [20, 40, 60, 80, 100, 120]
 
 
+def test_a_run_goes_on_when_an_event_file_was_deleted(small, tmp_path):
+    for until in (20, 40):
+        with make_model(small) as model:
+            model.train(until=until)
+    next(iter((tmp_path / "run" / "train").glob("*.00000"))).unlink()
+    with make_model(small) as model:
+        assert model.train()["status"] == "complete"
+    assert points(tmp_path / "run" / "train")["loss"] == [40, 60, 80, 100, 120]
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

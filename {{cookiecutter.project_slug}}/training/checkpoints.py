@@ -116,6 +116,11 @@ class Checkpoints:
         self.best = step
         write_json(self.path / "best.json", {"step": step, "valid": values})
 
+    def forget_best(self):
+        """Without a record on valid no checkpoint is best."""
+        self.best = None
+        (self.path / "best.json").unlink(missing_ok=True)
+
     def forget_after(self, step):
         """Drop lines after the step that a resumed run goes on from, and files without a line."""
         cut_jsonl(self.ledger, step)

@@ -14,6 +14,11 @@ def check(model):
             f"{name}.loss gives {loss.dtype.name} {loss.shape}, not one float32 number: "
             "see tf.reduce_mean"
         )
+    if not isinstance(model.metrics, dict):
+        raise ValueError(f"{name}.evaluation gives no dictionary of metrics")
+    for metric, values in model.metrics.items():
+        if values.shape.rank not in (1, None):
+            raise ValueError(f"{name}.evaluation: {metric} must have one value for each example")
     for metric in {"loss", "step", "split"} & set(model.metrics):
         raise ValueError(f"{name}.evaluation: {metric} is taken, choose another name")
     if model.objective[0] not in {"loss", *model.metrics}:

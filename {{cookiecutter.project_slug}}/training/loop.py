@@ -54,6 +54,7 @@ def train(model, until=None):
             if model.step == config["max_iter"]:
                 result["valid"] = result["valid"] or valid_at_the_end(model, run, writers)
             save(model, run, writers, checkpoints)
+            best_so_far(model, run, checkpoints)
             checkpoints.rotate()
         return finish(model, run, stop, result)
 
@@ -122,13 +123,15 @@ def evaluate(model, run, writers):
 
 
 def best_so_far(model, run, checkpoints):
-    """The best record on valid up to here, noted in best.json; None before the first."""
+    """The best record on valid up to here; best.json says the same. None before the first."""
     best = None
     for record in run.records("valid"):
         if better(model, record, best):
             best = record
     if best:
         checkpoints.set_best(best["step"], values_of(best))
+    else:
+        checkpoints.forget_best()
     return best
 
 

@@ -16,7 +16,7 @@ class Progress:
         self.time = time.perf_counter()
         self.loss = None
         self.bar = None
-        if sys.stdout.isatty():
+        if sys.stdout is not None and sys.stdout.isatty():
             from rich import progress  # here: a run without a terminal needs none of it
 
             self.bar = progress.Progress(

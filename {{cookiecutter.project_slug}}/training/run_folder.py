@@ -32,7 +32,7 @@ RESULTS = PROJECT / "results"
 
 def recorded_config(path):
     """The settings of the run in a folder; {} if it holds none."""
-    file = Path(path) / "config.json"
+    file = Path(path).expanduser() / "config.json"
     if not file.exists():
         return {}
     config = read_json(file).get("config")

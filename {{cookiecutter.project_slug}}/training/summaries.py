@@ -34,12 +34,13 @@ class Writers:
         self.writers, self.files = {}, {}
         for split, folder in self.folders.items():
             # A number of its own: two starts in one second would write the same file.
-            suffix = f".{len(list(folder.glob('events.*'))):05d}"
+            before = set(folder.glob("events.*"))
+            number = max((int(path.suffix[1:]) + 1 for path in before), default=0)
             with model.graph.as_default():
                 self.writers[split] = tf.compat.v1.summary.FileWriter(
-                    str(folder), flush_secs=10, filename_suffix=suffix
+                    str(folder), flush_secs=10, filename_suffix=f".{number:05d}"
                 )
-            (self.files[split],) = folder.glob(f"events.*{suffix}")
+            (self.files[split],) = set(folder.glob("events.*")) - before
         if resumed_at is None:
             self.writers["train"].add_graph(model.graph)
             self.add_hyperparameters({s.name: model.config[s.name] for s in model.hyperparameters})
