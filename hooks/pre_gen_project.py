@@ -17,7 +17,7 @@ ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 MAX_LENGTH = 50
 
 # A distribution of the same name would take the place of the installed one, and a folder of the
-# same name hides the module from Python started beside it. What those need in turn comes after.
+# same name hides the module from Python started beside it. So with what those need in turn.
 DEPENDENCIES = (
     "absl absl_py astunparse certifi charset_normalizer contourpy cycler filelock flatbuffers "
     "fonttools gast google_pasta grpcio h5py idna iniconfig keras kiwisolver libclang markdown "
