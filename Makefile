@@ -2,6 +2,7 @@
 #
 #   make demo     render the template with its defaults and train the first model
 #   make test     all tests: they render projects, train in them and install one from nothing
+#   make bench    how fast it trains, beside what else one would pick; on an idle machine
 #   make lint     ruff, on the template and on the project as it stands in it
 #   make clean    remove what the others made
 #
@@ -11,7 +12,7 @@ PYTHON ?= python3
 python := .venv/bin/python
 project := {{cookiecutter.project_slug}}
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench lint clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -20,6 +21,16 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(python) -m pytest
+
+bench: build/peers/ready
+	build/peers/bin/python benchmarks/run.py
+	build/peers/bin/python benchmarks/growth.py
+
+# The peers' frameworks have an environment of their own.
+build/peers/ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv --clear build/peers
+	build/peers/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	touch $@
 
 # Without a cache: it would lie in the project's folder and be copied into what users render.
 lint: .venv/ready
