@@ -1,6 +1,6 @@
 """Measure this project against what else a user would pick, side by side, on the same work.
 
-    python benchmarks/run.py                     everything, five rounds: about 20 minutes
+    python benchmarks/run.py                     everything, five rounds: about 15 minutes
     python benchmarks/run.py --only=project_bare,jax_scan --rounds=1 --epochs=2
 
 Each round runs every contestant once, in a process of its own. Writes build/bench/results.json,
