@@ -53,6 +53,7 @@ tests/test_checkpoints.py
 tests/test_command_line.py
 tests/test_equal_bits.py
 tests/test_hpsearch.py
+tests/test_hyperparameters.py
 tests/test_models.py
 tests/test_progress.py
 tests/test_resume.py
