@@ -1,5 +1,6 @@
 """What a render holds, and that every road to it leads to the same."""
 
+import ast
 import json
 import re
 import subprocess
@@ -155,7 +156,10 @@ def test_pyproject_and_workflow_parse_in_the_template_and_in_a_render(template, 
 
 @pytest.mark.parametrize("script", ["pre_gen_project.py", "post_gen_project.py"])
 def test_hooks_are_python_where_they_stand(template, script):
-    compile((template / "hooks" / script).read_text(encoding="utf-8"), script, "exec")
+    source = (template / "hooks" / script).read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(source))
+    with pytest.raises(SyntaxError):
+        ast.parse(source + "\n{% if cookiecutter.license %}")
 
 
 def test_every_question_and_every_choice_has_human_wording(template):

@@ -208,7 +208,7 @@ class BasicModel:
         self.session.run(self.initializers)
         self.step = 0
 
-    def prepare_steps(self, say=print):
+    def prepare_steps(self):
         """Bring the training data to the device and compile the steps, without training."""
         if self.steps is not None:
             return
@@ -233,7 +233,7 @@ class BasicModel:
                 if jit is False or wanted is not None or memory:
                     raise
                 reason = error.message.splitlines()[0]
-                say(f"XLA cannot compile these steps, training without (--nojit): {reason}")
+                print(f"XLA cannot compile these steps, training without (--nojit): {reason}")
         self.steps, self.config["jit"] = steps, jit
 
     def learn_from_epoch(self, stop):

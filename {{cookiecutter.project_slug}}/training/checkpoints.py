@@ -140,7 +140,7 @@ class Checkpoints:
                 return f"{self.path / name} {problem}"
         return ""
 
-    def newest(self, say=print):
+    def newest(self):
         """The newest undamaged checkpoint's line; None if nothing was ever saved.
 
         Says which ones are damaged; ValueError if all are: never start again at step 0 in silence.
@@ -149,7 +149,7 @@ class Checkpoints:
             damage = self.damage(record)
             if not damage:
                 return record
-            say(f"Checkpoint of step {record['step']} is damaged: {damage}.")
+            print(f"Checkpoint of step {record['step']} is damaged: {damage}.")
         # Files of step 0 without a line: a first save that was cut short, before any training.
         unlisted = {path.stem for path in self.path.glob(f"{PREFIX}-*.index")}
         if self.kept or unlisted - {f"{PREFIX}-0"}:
