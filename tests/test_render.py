@@ -49,6 +49,7 @@ tests/data_tests/test_fake_digits.py
 tests/data_tests/test_loaders.py
 tests/data_tests/test_mirrors.py
 tests/runs.py
+tests/test_background.py
 tests/test_batches.py
 tests/test_checkpoints.py
 tests/test_command_line.py
@@ -61,6 +62,7 @@ tests/test_resume.py
 tests/test_run_folder.py
 tests/test_tensorboard.py
 training/__init__.py
+training/background.py
 training/batches.py
 training/checkpoints.py
 training/divergence.py

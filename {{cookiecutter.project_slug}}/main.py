@@ -67,6 +67,7 @@ def fail(error, status, debug=False):
 
 def train(config):
     """Train, and say what came out and what to do next."""
+    print("Importing TensorFlow ...", flush=True)  # seconds in which nothing else is seen
     with make_model(config) as model:
         result = model.train()
     folder = shlex.quote(result["result_dir"])

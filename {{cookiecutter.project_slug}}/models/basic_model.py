@@ -21,7 +21,6 @@ from training.divergence import Diverged
 from training.files import read_json
 from training.run_folder import refuse_patterns
 from training.steps import OPTIMIZERS, Steps, learning_rate, on_device, refuse_hidden_state
-from training.summaries import variable_summaries
 
 
 class BasicModel:
@@ -165,7 +164,7 @@ class BasicModel:
 
         with tf.name_scope("summaries"):
             own = self.summaries(self.batch)
-            self.summary = v1.summary.merge([*variable_summaries(self.variables), *own])
+            self.summary = v1.summary.merge(own) if own else None
         self.saver = v1.train.Saver(max_to_keep=None)
         self.saved = {v.op.name: v for v in v1.global_variables()}
         self.initializers = v1.global_variables_initializer()
@@ -239,20 +238,20 @@ class BasicModel:
     def learn_from_epoch(self, stop):
         """Train on the coming batches, up to step `stop` or for a second at most.
 
-        Returns the loss of the last step's own batch. Diverged if a value is not finite. A model
-        with an unusual epoch overrides this.
+        Returns the loss of each step's own batch, float32 [steps]. Diverged if a value is not
+        finite. A model with an unusual epoch overrides this.
         """
         count = min(stop - self.step, self.steps.limit)
         rows = batch_rows(
             self.config["random_seed"], self.step, count, self.examples, self.config["batch_size"]
         )
         began = time.perf_counter()
-        done, loss, finite = self.steps.run(self.session, rows, {self.lr: self.config["lr"]})
-        self.steps.adapt(done, time.perf_counter() - began)
-        self.step += int(done)
-        if not (finite and np.isfinite(loss)):
-            raise Diverged(f"not finite at step {self.step} or before")
-        return float(loss)
+        losses, finite = self.steps.run(self.session, rows, {self.lr: self.config["lr"]})
+        self.steps.adapt(len(losses), time.perf_counter() - began)
+        self.step += len(losses)
+        if not (finite and np.isfinite(losses).all()):
+            raise Diverged(losses)
+        return losses
 
     def train(self, until=None):
         """Train up to step max_iter (or pause at `until`) in a run folder; see training/loop.py.
@@ -274,13 +273,13 @@ class BasicModel:
         return self.session.run(self.saved)
 
     def save(self, checkpoints):
-        """Save a checkpoint of the current step."""
+        """Write the files of a checkpoint. Returns the weights in it, as {name: array}."""
         weights = self.weights()
         if weights["global_step"] != self.step:
             raise ValueError("train_step must count: call self.update, or pass global_step")
-        digest = weights_sha256(weights)
         with self.graph.as_default():
-            checkpoints.save(self.saver, self.session, self.step, digest)
+            checkpoints.write(self.saver, self.session, self.step)
+        return weights
 
     def restore(self, step=None):
         """Load a checkpoint of result_dir: by number, "best", or the newest. Returns its step."""

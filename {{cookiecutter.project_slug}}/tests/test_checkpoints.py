@@ -96,7 +96,7 @@ def test_checkpoints_are_saved_by_the_clock_and_kept_by_the_hour(small, tmp_path
         for model.step in range(1, 9):
             if saves.is_due(model.step):
                 model.global_step.load(model.step, model.session)
-                model.save(saves)
+                saves.commit(model.step, model.save(saves))
                 saves.rotate()
     permanent = [r["step"] for r in saves.records if r.get("permanent")]
     assert permanent == [3, 5, 7] and kept(tmp_path) == [3, 5, 7, 8]

@@ -169,8 +169,13 @@ def test_main_works_from_any_folder_and_keeps_the_screen_clean(process, tmp_path
     answer = process("--random_seed=4", "--result_dir=here", cwd=tmp_path)
     assert (answer.returncode, answer.stderr) == (0, "")
     lines = answer.stdout.splitlines()
-    assert lines[:2] == ["LinearRegression with random_seed 4", "Results go to here"]
-    assert re.fullmatch(r"Step 100: loss = [\d.]+ \(\d+\.\d\d sec\)", lines[2])
+    assert lines[:4] == [
+        "Importing TensorFlow ...",
+        "LinearRegression with random_seed 4",
+        "Compiling the training steps ...",
+        "Results go to here",
+    ]
+    assert re.fullmatch(r"Step 100: loss = [\d.]+ \(\d+\.\d\d sec\)", lines[4])
     assert (tmp_path / "here" / "fit.png").exists()
     assert not (PROJECT / "here").exists()
 

@@ -60,6 +60,20 @@ def test_any_chunk_length_gives_the_same_weights(dropout_config, optimizer):
     assert len({train(Dropout(config), chunk=chunk) for chunk in (1, 7, STEPS)}) == 1
 
 
+def test_the_loss_of_a_step_is_its_own_whatever_chunk_it_is_in(small):
+    losses = {}
+    for stops in ([STEPS], [1, 50, 70, STEPS], [60, STEPS]):
+        with make_model(small) as model:
+            model.prepare_steps()
+            found, model.steps.limit = [], STEPS
+            for stop in stops:
+                while model.step < stop:
+                    found += model.learn_from_epoch(stop).tolist()
+            losses[len(stops)] = found
+    assert losses[1] == losses[2] == losses[4]
+    assert len(losses[1]) == len(set(losses[1])) == STEPS
+
+
 def test_another_batch_order_would_be_seen(dropout_config, monkeypatch):
     right = train(Dropout(dropout_config))
     order = batches.epoch_order

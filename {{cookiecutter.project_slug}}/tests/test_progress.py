@@ -15,9 +15,16 @@ from training.tensorflow_import import without_noise
 
 def test_elsewhere_a_line_tells_step_loss_and_seconds(capsys):
     with Progress(step=1100, last_step=2000, batch_size=10) as progress:
-        progress.loss = 0.0812
-        assert progress.report(1200) > 0
-    assert re.fullmatch(r"Step 1200: loss = 0.0812 \(\d\.\d\d sec\)\n", capsys.readouterr().out)
+        progress.time = progress.shown = progress.time - 5  # seconds for 250 steps
+        assert progress.report(1350, 0.09, {1200: 0.0812, 1300: 0.08}) == pytest.approx(500, 0.1)
+        progress.time -= 1
+        progress.shown -= 1
+        progress.report(1400, 0.07, {1400: 0.07})
+    assert capsys.readouterr().out.splitlines() == [
+        "Step 1200: loss = 0.0812 (2.00 sec)",
+        "Step 1300: loss = 0.08 (2.00 sec)",
+        "Step 1400: loss = 0.07 (2.00 sec)",
+    ]
 
 
 def test_on_a_terminal_there_is_one_bar_with_loss_speed_and_time_left(monkeypatch):
@@ -27,9 +34,7 @@ def test_on_a_terminal_there_is_one_bar_with_loss_speed_and_time_left(monkeypatc
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     with Progress(step=0, last_step=200, batch_size=10) as progress:
-        progress.loss = 0.5
-        progress.advance(100)
-        progress.report(100)
+        progress.report(100, 0.5, {100: 0.5})
     text = screen.getvalue()
     assert re.search(r"Step 100/200 .*loss 0\.5 .*[\d,]+ examples/s .*-:--:--", text)
     assert "Step 100: loss" not in text

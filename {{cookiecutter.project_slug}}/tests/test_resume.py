@@ -106,6 +106,7 @@ def test_other_training_data_than_at_the_start_is_refused(small, monkeypatch):
 def test_a_diverged_run_ends_before_the_bad_update(tmp_path):
     folder = tmp_path / "run"
     line = {"random_seed": 0, "lr": 100.0, "batch_size": 30, "max_iter": 1000, "debug": True}
+    line |= {"log_every": 1}
     result = train(line | {"result_dir": str(folder)})
     status = read(folder, "status.json")
     details = status["details"]
@@ -113,6 +114,7 @@ def test_a_diverged_run_ends_before_the_bad_update(tmp_path):
     assert status["step"] == result["step"] == details["bad_step"] - 1 > 0
     assert details["loss"] == "inf" and details["operation"].startswith("diverged/")
     assert details["variable"] == "the loss" and len(details["batch"]) == 30
+    assert [record["step"] for record in metrics(folder)] == list(range(1, status["step"] + 1))
     with make_model({"result_dir": str(folder)}) as model:
         assert model.restore() == status["step"]
         assert np.isfinite(model.weights()["weight"])

@@ -36,9 +36,9 @@ def test_curves_variables_pictures_and_graph_are_recorded(digits_run):
     train, valid = points(folder / "train"), points(folder / "valid")
     assert train["loss"] == [20, 40, 60, 80, 100, 120]
     assert valid["loss"] == valid["accuracy"] == [40, 80, 120]
-    for statistic in ("mean", "stddev", "minimum", "maximum"):
-        assert train[f"summaries/{statistic}/hidden1/weights"] == [40, 80, 120]
-    assert train["summaries/hidden1/weights"] == [40, 80, 120]
+    for statistic in ("mean", "std", "min", "max"):
+        assert train[f"hidden1/weights/{statistic}"] == [40, 80, 120]
+    assert train["hidden1/weights"] == [40, 80, 120]
     assert train["summaries/inputs/image/0"] == [40, 80, 120]
     graph = tf.compat.v1.GraphDef()
     (text,) = [event.graph_def for event in events(folder / "train") if event.graph_def]

@@ -74,17 +74,23 @@ class Checkpoints:
         by_time = seconds > 0 and self.clock() - self.saved_at >= seconds
         return step % self.config["save_every"] == 0 or by_time
 
-    def save(self, saver, session, step, digest):
-        """Save the session's variables as the checkpoint of this step."""
+    def write(self, saver, session, step):
+        """Write the variables to the files of a checkpoint, which counts once committed."""
         self.path.mkdir(exist_ok=True)
         if not self.records:  # the graph does not change: once is enough
             saver.export_meta_graph(str(self.path / f"{PREFIX}.meta"))
         saver.save(session, self.prefix(step), write_meta_graph=False, write_state=False)
+
+    def commit(self, step, weights):
+        """Wait until the files of a checkpoint are on the disk, and add its line.
+
+        weights: the saved variables, {name: array}, for their digest.
+        """
         files = sorted(self.path.glob(f"{PREFIX}-{step}.*"))
         for path in [*files, self.path, self.path.parent]:
             sync(path)
         record = {"step": step, "files": {path.name: sha256(path) for path in files}}
-        record |= {"weights_sha256": digest, "time": self.clock()}
+        record |= {"weights_sha256": weights_sha256(weights), "time": self.clock()}
         if self.is_permanent(record["time"]):
             record["permanent"] = True
         append_json(self.ledger, record)

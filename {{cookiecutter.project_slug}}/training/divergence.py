@@ -7,7 +7,11 @@ from training.batches import batch_rows
 
 
 class Diverged(Exception):
-    """A loss or a variable is not finite any more."""
+    """A loss or a variable is not finite any more; losses: of the steps that were trained."""
+
+    def __init__(self, losses):
+        super().__init__("a loss or a variable is not finite")
+        self.losses = losses
 
 
 def end(model, run, checkpoints):

@@ -46,14 +46,15 @@ def read_json(path):
     return content
 
 
-def append_json(path, record):
-    """Add one line to a .jsonl file, in place of a torn last one; sync(path) makes it durable."""
+def append_json(path, *records):
+    """Add lines to a .jsonl file, in place of a torn last one; sync(path) makes them durable."""
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     with open(path, "a+b") as file:
         end = file.tell()
         file.seek(max(0, end - 1))
         if end and file.read(1) != b"\n":
             file.truncate(path.read_bytes().rfind(b"\n") + 1)
-        file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        file.write(text.encode())
 
 
 def read_jsonl(path):

@@ -5,6 +5,7 @@ import math
 from models.config import refuse_contradictions
 from models.hyperparameters import ConfigError
 from training import divergence
+from training.background import Background
 from training.checkpoints import Checkpoints
 from training.progress import Progress
 from training.run_folder import RunFolder, recorded_config
@@ -16,6 +17,7 @@ def train(model, until=None):
     """Train a model in its run folder, from the newest checkpoint there; see BasicModel.train."""
     config = model.config
     announce(model)
+    print("Compiling the training steps ...", flush=True)
     model.prepare_steps()  # what can go wrong with a model does so before a file is written
     checksum = model.data_checksum()
     with RunFolder(config) as run, StopSignals() as stop:
@@ -30,30 +32,31 @@ def train(model, until=None):
         with (
             Writers(run.path, model, resumed_at) as writers,
             Progress(model.step, last, config["batch_size"]) as progress,
+            Background() as background,
         ):
-            save(model, run, writers, checkpoints)  # step 0 of a new run
+            save(model, run, writers, checkpoints, background)  # step 0 of a new run
             try:
                 while model.step < last and not stop.received:
-                    stop_at = next_stop(model.step, last, config)
-                    result["loss"] = progress.loss = model.learn_from_epoch(stop_at)
-                    progress.advance(model.step)
-                    if is_due(model.step, config["log_every"], config):
-                        log(model, run, writers, progress)
-                    is_best = False
+                    first = model.step
+                    losses = model.learn_from_epoch(next_stop(first, last, config))
+                    result["loss"] = float(losses[-1])
+                    log(model, run, writers, progress, first, losses)
+                    new_best = None
                     if is_due(model.step, config["eval_every"], config):
                         result["valid"] = evaluate(model, run, writers)
-                        is_best = better(model, result["valid"], best)
-                    if is_best or checkpoints.is_due(model.step):
-                        save(model, run, writers, checkpoints)
-                    if is_best:
-                        best = result["valid"]
-                        checkpoints.set_best(model.step, best)
-                    checkpoints.rotate()
-            except divergence.Diverged:
+                        if better(model, result["valid"], best):
+                            best = new_best = result["valid"]
+                    if new_best or checkpoints.is_due(model.step):
+                        save(model, run, writers, checkpoints, background, new_best)
+            except divergence.Diverged as error:
+                background.wait()
                 result |= {"status": "diverged"} | divergence.end(model, run, checkpoints)
+                if model.step > first:
+                    log(model, run, writers, progress, first, error.losses[: model.step - first])
             if model.step == config["max_iter"]:
                 result["valid"] = result["valid"] or valid_at_the_end(model, run, writers)
-            save(model, run, writers, checkpoints)
+            save(model, run, writers, checkpoints, background)
+            background.wait()
             best_so_far(model, run, checkpoints)
             checkpoints.rotate()
         return finish(model, run, stop, result)
@@ -100,25 +103,31 @@ def is_due(step, every, config):
 
 
 def next_stop(step, last, config):
-    """The next step at which anything is due."""
-    intervals = [config[name] for name in ("log_every", "eval_every", "save_every")]
+    """The next step at which the weights are asked for."""
+    intervals = [config[name] for name in ("eval_every", "save_every")]
     return min(last, *(step - step % every + every for every in intervals))
 
 
-def log(model, run, writers, progress):
-    """Record the loss of this step's own batch."""
-    speed = progress.report(model.step)
-    run.record(model.step, "train", {"loss": progress.loss, "examples_per_second": round(speed)})
-    writers.add_scalars("train", model.step, {"loss": progress.loss})
+def log(model, run, writers, progress, first, losses):
+    """Record the losses of the steps first + 1, first + 2, ... that are due."""
+    config = model.config
+    steps = enumerate(losses.tolist(), start=first + 1)
+    due = {step: loss for step, loss in steps if is_due(step, config["log_every"], config)}
+    speed = progress.report(model.step, float(losses[-1]), due)
+    about = {"examples_per_second": round(speed)}
+    run.record("train", {step: {"loss": loss} | about for step, loss in due.items()})
+    writers.add_scalars("train", {step: {"loss": loss} for step, loss in due.items()})
 
 
 def evaluate(model, run, writers):
     """Record loss and metrics on the whole of valid, and how the variables look now."""
     values = model.evaluate("valid")
-    run.record(model.step, "valid", values)
-    writers.add_scalars("valid", model.step, values)
-    pictured = {model.batch[name]: array[:10] for name, array in model.load("valid").items()}
-    writers.add("train", model.step, model.session.run(model.summary, pictured))
+    run.record("valid", {model.step: values})
+    writers.add_scalars("valid", {model.step: values})
+    writers.add_variables(model.step, model.session.run({v.op.name: v for v in model.variables}))
+    if model.summary is not None:
+        pictured = {model.batch[name]: array[:10] for name, array in model.load("valid").items()}
+        writers.add("train", model.step, model.session.run(model.summary, pictured))
     return values
 
 
@@ -157,14 +166,23 @@ def better(model, values, best):
     return best is None or (value > best[name] if direction == "max" else value < best[name])
 
 
-def save(model, run, writers, checkpoints):
-    """Save a checkpoint, once all that was recorded up to here is on the disk."""
-    if checkpoints.last_step() == model.step:
-        return
+def save(model, run, writers, checkpoints, background, new_best=None):
+    """Save a checkpoint: its files are written now, the disk is waited for in the background."""
+    background.wait()
+    if checkpoints.last_step() != model.step:
+        weights = model.save(checkpoints)
+        background.start(commit, model.step, weights, run, writers, checkpoints, new_best)
+
+
+def commit(step, weights, run, writers, checkpoints, new_best):
+    """Make a checkpoint count, once all that was recorded up to its step is on the disk."""
     run.sync_metrics()
     writers.sync()
-    model.save(checkpoints)
-    run.set_status("running", model.step)
+    checkpoints.commit(step, weights)
+    run.set_status("running", step)
+    if new_best:
+        checkpoints.set_best(step, new_best)
+    checkpoints.rotate()
 
 
 def finish(model, run, stop, result):
@@ -192,6 +210,6 @@ def test(model, run):
     """Evaluate the test split; recorded once for each step. Returns {name: float}."""
     values = model.evaluate("test")
     if all(record["step"] != model.step for record in run.records("test")):
-        run.record(model.step, "test", values)
+        run.record("test", {model.step: values})
         run.sync_metrics()
     return values

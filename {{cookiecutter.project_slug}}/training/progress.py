@@ -5,16 +5,15 @@ import time
 
 
 class Progress:
-    """`with Progress(step, last_step, batch_size) as progress`; it shows progress.loss.
+    """`with Progress(step, last_step, batch_size) as progress`.
 
     On a terminal: a bar with loss, examples per second and time left. Elsewhere a line like
     `Step 1200: loss = 0.08 (0.41 sec)`, where the seconds are those since the line before.
     """
 
     def __init__(self, step, last_step, batch_size):
-        self.step, self.last_step, self.batch_size = step, last_step, batch_size
-        self.time = time.perf_counter()
-        self.loss = None
+        self.step, self.batch_size = step, batch_size
+        self.time = self.shown = time.perf_counter()  # of the last report, of the last line
         self.bar = None
         if sys.stdout is not None and sys.stdout.isatty():
             from rich import progress  # here: a run without a terminal needs none of it
@@ -36,19 +35,21 @@ class Progress:
         if self.bar:
             self.bar.stop()
 
-    def advance(self, step):
-        """Move the bar."""
-        if self.bar:
-            self.bar.update(self.task, completed=step, loss=f"{self.loss:.4g}")
+    def report(self, step, loss, due):
+        """Show the loss at a step, and those of {step: loss} that are due since the last report.
 
-    def report(self, step):
-        """Show the loss at a step. Returns the examples per second since the last report."""
+        Returns the examples per second since then.
+        """
         now = time.perf_counter()
-        seconds = now - self.time
-        speed = (step - self.step) * self.batch_size / seconds
+        seconds_per_step = (now - self.time) / max(1, step - self.step)
+        speed = self.batch_size / seconds_per_step
         if self.bar:
-            self.bar.update(self.task, speed=f"{speed:,.0f}")
+            fields = {"loss": f"{loss:.4g}", "speed": f"{speed:,.0f}"}
+            self.bar.update(self.task, completed=step, **fields)
         else:
-            print(f"Step {step}: loss = {self.loss:.4g} ({seconds:.2f} sec)", flush=True)
+            for at, loss in due.items():
+                moment = self.time + (at - self.step) * seconds_per_step
+                print(f"Step {at}: loss = {loss:.4g} ({moment - self.shown:.2f} sec)", flush=True)
+                self.shown = moment
         self.step, self.time = step, now
         return speed

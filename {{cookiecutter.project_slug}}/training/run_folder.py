@@ -149,10 +149,13 @@ class RunFolder:
     def metrics_file(self):
         return self.path / "metrics.jsonl"
 
-    def record(self, step, split, values):
-        """Add a line to metrics.jsonl; a value that is not finite is null there, as in JSON."""
-        finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        append_json(self.metrics_file, {"step": step, "split": split, **finite})
+    def record(self, split, points):
+        """Add {step: {name: value}} to metrics.jsonl; what is not finite is null, as in JSON."""
+        lines = []
+        for step, values in points.items():
+            finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+            lines.append({"step": step, "split": split, **finite})
+        append_json(self.metrics_file, *lines)
 
     def records(self, split):
         """The lines of one split, in order of time."""

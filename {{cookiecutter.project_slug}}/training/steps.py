@@ -79,29 +79,33 @@ class Steps:
 
         @tf.function(jit_compile=jit, autograph=False)
         def train_steps():
-            def go_on(done, loss):
+            def go_on(done, loss, losses):
                 return (done < self.count) & tf.math.is_finite(loss)
 
-            def step(done, loss):
+            def step(done, loss, losses):
                 batch = {name: tf.gather(array, self.rows[done]) for name, array in data.items()}
-                return done + 1, train_step(batch)
+                loss = train_step(batch)
+                return done + 1, loss, losses.write(done, loss)
 
-            done, loss = tf.while_loop(go_on, step, (0, 0.0))
+            losses = tf.TensorArray(tf.float32, self.size, element_shape=[])
+            done, _, losses = tf.while_loop(go_on, step, (0, 0.0, losses))
             floats = [v for v in watched if v.dtype.is_floating]
             finite = [tf.reduce_all(tf.math.is_finite(v)) for v in floats]
-            return done, loss, tf.reduce_all(finite)
+            return done, losses.stack(), tf.reduce_all(finite)
 
         self.outputs = train_steps()
 
     def run(self, session, rows, feed):
         """Train on the batches of rows, int32 [count <= size, batch_size].
 
-        Returns (steps done, loss of the last one, whether all is finite). It stops behind the
-        first step whose loss is not.
+        Returns the loss of each step, float32 [done], and whether all is finite. It stops behind
+        the first step whose loss is not.
         """
         count = len(rows)
         self.buffer[:count] = rows
-        return session.run(self.outputs, {self.rows: self.buffer, self.count: count, **feed})
+        fed = {self.rows: self.buffer, self.count: count, **feed}
+        done, losses, finite = session.run(self.outputs, fed)
+        return losses[:done], bool(finite)
 
     def adapt(self, count, seconds):
         """Choose the length of the next chunk, by how long the last one took."""
