@@ -2,6 +2,7 @@
 #
 #   make demo     render the template with its defaults and train the first model
 #   make test     all tests: they render projects, train in them and install one from nothing
+#   make kills    hundreds of kills and power cuts in a rendered project: some minutes
 #   make bench    how fast it trains, beside what else one would pick; on an idle machine
 #   make lint     ruff, on the template and on the project as it stands in it
 #   make clean    remove what the others made
@@ -12,7 +13,7 @@ PYTHON ?= python3
 python := .venv/bin/python
 project := {{cookiecutter.project_slug}}
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test kills bench lint clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -21,6 +22,11 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(python) -m pytest
+
+kills: .venv/ready
+	rm -rf build/kills
+	$(python) tests/render.py build/kills project_slug=project
+	cd build/kills/project && ../../../$(python) -m pytest -m campaign
 
 bench: build/peers/ready
 	build/peers/bin/python benchmarks/run.py

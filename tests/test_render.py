@@ -48,19 +48,28 @@ tests/data_tests/test_download.py
 tests/data_tests/test_fake_digits.py
 tests/data_tests/test_loaders.py
 tests/data_tests/test_mirrors.py
+tests/kills.py
+tests/power_cuts.py
 tests/runs.py
 tests/test_background.py
+tests/test_bad_input.py
 tests/test_batches.py
+tests/test_branches.py
 tests/test_checkpoints.py
 tests/test_command_line.py
+tests/test_divergence.py
 tests/test_equal_bits.py
+tests/test_full_disk.py
 tests/test_hpsearch.py
 tests/test_hyperparameters.py
+tests/test_kills.py
 tests/test_models.py
+tests/test_power_cuts.py
 tests/test_progress.py
 tests/test_resume.py
 tests/test_run_folder.py
 tests/test_tensorboard.py
+tests/test_verification.py
 training/__init__.py
 training/background.py
 training/batches.py
@@ -76,6 +85,7 @@ training/signals.py
 training/steps.py
 training/summaries.py
 training/tensorflow_import.py
+training/verification.py
 """
 
 

@@ -9,12 +9,12 @@ from models.hyperparameters import ConfigError, Setting
 STAGES = (
     Setting("infer", bool, False, "print predictions of the run in --result_dir"),
     Setting("evaluate", bool, False, "evaluate the run in --result_dir on its test split"),
+    Setting("verify", bool, False, "train the run in --result_dir again and compare, bit for bit"),
 )
 SHELL = (
     Setting("model_name", str, DEFAULT_MODEL, "the model", choices=tuple(MODELS)),
     Setting("best", bool, False, "best known hyper-parameters; an explicit flag still wins"),
     Setting("input", str, None, "what to infer from: numbers with commas, or an image file"),
-    Setting("step", str, None, "checkpoint to infer from or evaluate: a number or best"),
     Setting("help", bool, False, "show the flags of the model"),
 )
 DEFINE = {
@@ -64,7 +64,7 @@ def check_combination(given):
     """ConfigError if the flags do not go together."""
     stages = [stage.name for stage in STAGES if given.get(stage.name)]
     stage = stages[0] if stages else "training"
-    for name in ("model_name", "result_dir"):
+    for name in ("model_name", "result_dir", "from_checkpoint"):
         if given.get(name) == "":  # most likely an unset variable of the shell
             raise ConfigError(f"--{name} is empty")
     if len(stages) > 1:
@@ -73,8 +73,10 @@ def check_combination(given):
         raise ConfigError(f"--{stage} needs --result_dir=R, the folder of a trained run")
     if "input" in given and stage != "infer":
         raise ConfigError("--input goes with --infer")
-    if "step" in given and not stages:
-        raise ConfigError("--step goes with --infer or --evaluate")
+    if "step" in given and stage not in ("infer", "evaluate") and "from_checkpoint" not in given:
+        raise ConfigError("--step goes with --infer, --evaluate or --from_checkpoint")
+    if stages and "from_checkpoint" in given:
+        raise ConfigError(f"--from_checkpoint goes with training, not with --{stage}")
     step = given.get("step", "best")
     if step != "best" and not (step.isascii() and step.isdecimal()):
         raise ConfigError(f"--step={step} is neither a number nor best")

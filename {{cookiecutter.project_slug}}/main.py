@@ -5,6 +5,8 @@
     python main.py --result_dir=R                     go on with the run in R
     python main.py --infer --result_dir=R --input=2   predictions
     python main.py --evaluate --result_dir=R          the test split
+    python main.py --verify --result_dir=R            train again and compare, bit for bit
+    python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
     python main.py --model_name=MNIST --help          every flag of a model
 
 Exit status: 0; 2 for a wrong flag; 3 for a run that diverged; 130 and 143 after Ctrl-C and
@@ -20,8 +22,8 @@ import numpy as np
 
 import command_line
 from models import ConfigError, make_model
-from training import loop
-from training.run_folder import RunFolder, recorded_config
+from training import loop, verification
+from training.run_folder import RunFolder, one_line, recorded_config
 
 
 def main(argv):
@@ -33,7 +35,7 @@ def main(argv):
             command_line.print_help(__doc__, model_class)
             return 0
         debug = given.get("debug", False)
-        step, text = given.pop("step", None), given.pop("input", None)
+        text = given.pop("input", None)
         stages = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
         if given.pop("best", False):
             given = model_class.get_best_config() | given
@@ -42,8 +44,10 @@ def main(argv):
             return train(config)
         if not recorded_config(config["result_dir"]):
             raise FileNotFoundError(f"--result_dir={config['result_dir']} holds no run")
-        step = int(step) if step and step != "best" else step
-        return infer(config, step, text) if stages == ["infer"] else evaluate(config, step)
+        step = loop.which(config.pop("step", None))
+        if stages == ["infer"]:
+            return infer(config, step, text)
+        return evaluate(config, step) if stages == ["evaluate"] else verify(config)
     except KeyboardInterrupt:
         return fail("stopped at once; what was saved before is still there", 130)
     except ConfigError as error:
@@ -51,17 +55,15 @@ def main(argv):
     except (ValueError, OSError) as error:
         return fail(error, 1, debug)
     except Exception as error:  # of a model's own code, or TensorFlow's
-        lines = [line for line in str(error).splitlines() if line.strip(" :")]
-        reason = next((line for line in lines if not line.startswith("Graph execution error")), "")
-        return fail(f"{type(error).__name__}: {reason} (--debug shows where)", 1, debug)
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        return fail(f"{reason} (--debug shows where)", 1, debug)
 
 
 def fail(error, status, debug=False):
     """Print one line about what went wrong, and with --debug how it came to it."""
     if debug:
         traceback.print_exc()
-    line = (str(error) or type(error).__name__).splitlines()[0]
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {one_line(error)}", file=sys.stderr)
     return status
 
 
@@ -108,6 +110,15 @@ def evaluate(config, step):
         with RunFolder(model.config) as run:
             print_values(f"test at step {model.step}", loop.test(model, run))
     return 0
+
+
+def verify(config):
+    """Train a run again, compare it with what is recorded, and say how it came out."""
+    with make_model(config) as model:
+        found = verification.verify(model)
+    for line in found["lines"]:
+        print(line)
+    return 0 if found["equal"] else 1
 
 
 def in_words(values):

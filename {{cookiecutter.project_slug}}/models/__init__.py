@@ -18,10 +18,10 @@ DEFAULT_MODEL = "LinearRegression"
 
 
 def get_model_class(config):
-    """The class that a config asks for: by name, by the run in its result_dir, or the default."""
+    """The class that a config asks for: by name, by the run it goes on from, or the default."""
     name = config.get("model_name")
-    if not name and config.get("result_dir"):
-        name = recorded_config(config["result_dir"]).get("model_name")
+    for folder in (config.get("result_dir"), config.get("from_checkpoint")):
+        name = name or (recorded_config(folder).get("model_name") if folder else None)
     name = name or DEFAULT_MODEL
     if name not in MODELS:
         known = ", ".join(MODELS)

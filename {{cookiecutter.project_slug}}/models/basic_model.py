@@ -290,6 +290,7 @@ class BasicModel:
 
     def load_checkpoint(self, checkpoints, record):
         """Load the checkpoint of one line of checkpoints.jsonl. Returns its step."""
+        checkpoints.refuse_misfit(record["step"], self.saved)
         with self.graph.as_default():
             self.saver.restore(self.session, checkpoints.prefix(record["step"]))
         self.step = record["step"]

@@ -11,6 +11,8 @@ RUN_SETTINGS = (
     Setting("max_iter", int, None, "training steps in all; resuming trains up to it", 1, 10**9),
     Setting("random_seed", int, None, "any number; drawn and printed if not given", 0, 2**31 - 2),
     Setting("result_dir", str, None, "folder of this run; one that holds a run is resumed"),
+    Setting("from_checkpoint", str, None, "folder of a run: start a new one from its checkpoint"),
+    Setting("step", str, None, "which checkpoint: a number or best; the newest if not given"),
     Setting("save_every", int, 1000, "steps between checkpoints", 1),
     Setting("save_checkpoint_secs", float, 0.0, "seconds between further checkpoints, 0: off",
             0, 1e9),
@@ -46,8 +48,9 @@ def nearest(name, names):
 def complete_config(model_class, given):
     """Return a config with every setting of a model, checked; the given one stays as it is.
 
-    What is not given (or None) comes from config.json where result_dir holds a run, else from
-    the tables. ConfigError if a name, a type or a value is wrong, or contradicts that run.
+    What is not given (or None) comes from config.json where result_dir holds a run; for a new run
+    from the one of from_checkpoint, if there is one; else from the tables. ConfigError if a name,
+    a type or a value is wrong, or contradicts the run in result_dir.
     """
     settings = {setting.name: setting for setting in model_class.settings()}
     for name in given:
@@ -57,15 +60,31 @@ def complete_config(model_class, given):
     if given.get("result_dir"):
         given = given | {"result_dir": os.path.expanduser(given["result_dir"])}
     recorded = recorded_config(given["result_dir"]) if given.get("result_dir") else {}
+    parent = {}
+    if given.get("from_checkpoint"):
+        folder = os.path.abspath(os.path.expanduser(given["from_checkpoint"]))
+        given = given | {"from_checkpoint": folder}
+        parent = {} if recorded else parent_config(given)
     config = {"model_name": given.get("model_name") or model_class.__name__}
     for name, setting in settings.items():
-        value = given.get(name)
-        value = recorded.get(name, setting.default) if value is None else value
-        config[name] = setting.check(value)
+        sources = (given.get(name), recorded.get(name), parent.get(name), setting.default)
+        config[name] = setting.check(next((v for v in sources if v is not None), None))
     if config["random_seed"] is None:
         config["random_seed"] = secrets.randbelow(2**31 - 1)
     refuse_contradictions(recorded, config)
     return config
+
+
+def parent_config(given):
+    """The settings that a new run takes from the one it starts from."""
+    folder = given["from_checkpoint"]
+    if given.get("result_dir") and os.path.abspath(given["result_dir"]) == folder:
+        raise ConfigError(f"--from_checkpoint={folder} is --result_dir too; name a new folder")
+    recorded = recorded_config(folder)
+    if not recorded:
+        raise ConfigError(f"--from_checkpoint={folder} holds no run")
+    own = ("result_dir", "from_checkpoint", "step")
+    return {name: value for name, value in recorded.items() if name not in own}
 
 
 def refuse_contradictions(recorded, config):

@@ -2,8 +2,22 @@
 
 import json
 
+import tensorflow as tf
+
 from models import make_model
+from models.mnist import MNIST
 from training.files import read_jsonl
+
+
+class Dropout(MNIST):
+    """MNIST with dropout: an example of randomness inside a step."""
+
+    def inference(self, batch, training):
+        images = tf.reshape(tf.cast(batch["images"], tf.float32) / 255, [-1, 784])
+        hidden = tf.nn.relu(self.dense("hidden1", images, 16))
+        if training:
+            hidden = self.dropout(hidden, rate=0.5, salt="hidden1")
+        return self.dense("softmax_linear", hidden, 10)
 
 
 def train(config, **options):
@@ -15,9 +29,13 @@ def read(folder, name):
     return json.loads((folder / name).read_text())
 
 
+def lines(path):
+    return read_jsonl(path, {"step": int})
+
+
 def digests(folder):
     """{step: weights_sha256} as recorded."""
-    records = read_jsonl(folder / "checkpoints" / "checkpoints.jsonl")
+    records = lines(folder / "checkpoints" / "checkpoints.jsonl")
     found = {record["step"]: record["weights_sha256"] for record in records}
     assert len(found) == len(records), "a step stands twice"
     return found
@@ -25,8 +43,21 @@ def digests(folder):
 
 def metrics(folder):
     """The records but for times."""
-    records = read_jsonl(folder / "metrics.jsonl")
+    records = lines(folder / "metrics.jsonl")
     return [{k: v for k, v in r.items() if k != "examples_per_second"} for r in records]
+
+
+def curves(folder):
+    """What TensorBoard draws: {(split, tag): [(step, value), ...]}."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = {}
+    for split in ("train", "valid"):
+        events = EventAccumulator(str(folder / split), {"scalars": 0})
+        events.Reload()
+        for tag in events.Tags()["scalars"]:
+            found[split, tag] = [(point.step, point.value) for point in events.Scalars(tag)]
+    return found
 
 
 def kept(folder):

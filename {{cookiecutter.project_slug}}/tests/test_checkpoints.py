@@ -1,9 +1,10 @@
 """Checkpoints are whole, are checked, and are kept as asked."""
 
+import json
 from pathlib import Path
 
 import pytest
-from runs import digests, kept, metrics, read, train
+from runs import digests, kept, lines, metrics, read, train
 
 import main
 from models import make_model
@@ -93,26 +94,68 @@ def test_checkpoints_are_saved_by_the_clock_and_kept_by_the_hour(small, tmp_path
         model.graph.as_default(),
     ):
         saves = Checkpoints(tmp_path, model.config, clock=lambda: 3600 * next(hour))
-        for model.step in range(1, 9):
+        for model.step in range(8):
             if saves.is_due(model.step):
                 model.global_step.load(model.step, model.session)
                 saves.commit(model.step, model.save(saves))
                 saves.rotate()
     permanent = [r["step"] for r in saves.records if r.get("permanent")]
-    assert permanent == [3, 5, 7] and kept(tmp_path) == [3, 5, 7, 8]
+    assert permanent == [2, 4, 6] and kept(tmp_path) == [2, 4, 6, 7]
     never = Checkpoints(tmp_path, config | {"save_checkpoint_secs": 0.0}, clock=lambda: 1e12)
     assert not never.is_due(9)
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(copy_of_digits, capsys):
+DAMAGES = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "flipped": lambda path: path.write_bytes(flipped(path.read_bytes())),
+    "empty": lambda path: path.write_bytes(b""),
+    "missing": lambda path: path.unlink(),
+}
+
+
+def flipped(content):
+    """The bytes with one bit in the middle turned round."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["model.ckpt-120.data-00000-of-00001", "model.ckpt-120.index"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    copy_of_digits, capsys, file, damage
+):
     straight = digests(copy_of_digits)
-    data = copy_of_digits / "checkpoints" / "model.ckpt-120.data-00000-of-00001"
-    data.write_bytes(data.read_bytes()[:-1] + b"\0")
+    DAMAGES[damage](copy_of_digits / "checkpoints" / file)
     assert train({"result_dir": str(copy_of_digits)})["step"] == 120
     output = capsys.readouterr().out
-    assert "step 120 is damaged" in output and "SHA-256" in output
+    reason = "is missing" if damage == "missing" else "does not match its SHA-256"
+    assert f"step 120 is damaged: {copy_of_digits / 'checkpoints' / file} {reason}" in output
     assert f"Resuming {copy_of_digits} at step 80" in output
     assert digests(copy_of_digits) == straight
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["status.json", "checkpoints/best.json", "checkpoints/checkpoint"])
+def test_a_run_does_not_need_its_small_files_to_go_on(copy_of_digits, file, damage):
+    best = read(copy_of_digits, "checkpoints/best.json")
+    DAMAGES[damage](copy_of_digits / file)
+    assert train({"result_dir": str(copy_of_digits), "max_iter": 125})["step"] == 125
+    assert read(copy_of_digits, "status.json")["status"] == "complete"
+    assert (
+        read(copy_of_digits, "checkpoints/best.json")["valid"]["accuracy"]
+        >= (best["valid"]["accuracy"])
+    )
+    pointer = (copy_of_digits / "checkpoints" / "checkpoint").read_text()
+    assert pointer == 'model_checkpoint_path: "model.ckpt-125"\n'
+
+
+def test_a_line_that_names_files_of_others_is_left_out(copy_of_digits):
+    ledger, precious = copy_of_digits / "checkpoints" / "checkpoints.jsonl", "../metrics.jsonl"
+    records = lines(ledger)
+    records[0]["files"] = {precious: "0"}
+    ledger.write_text("".join(json.dumps(record) + "\n" for record in records))
+    train({"result_dir": str(copy_of_digits), "max_iter": 200, "max_to_keep": 1})
+    assert (copy_of_digits / "metrics.jsonl").exists()
 
 
 def test_a_run_without_a_usable_checkpoint_never_starts_again_in_silence(copy_of_digits):
@@ -151,9 +194,18 @@ def test_a_torn_last_line_is_mended_and_any_other_is_named(copy_of_digits):
         file.write('{"step": 12')
     assert main.main(["main.py", "--evaluate", f"--result_dir={copy_of_digits}", "--step=40"]) == 0
     assert metrics(copy_of_digits)[:-1] == whole
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "checkpoints/checkpoints.jsonl"])
+def test_a_damaged_line_is_said_and_left_out(copy_of_digits, capsys, name):
+    ledger = copy_of_digits / name
+    before = lines(ledger)
     ledger.write_text("{torn\n" + ledger.read_text())
-    with pytest.raises(ValueError, match="metrics.jsonl is damaged in line 1"):
-        train({"result_dir": str(copy_of_digits)})
+    assert train({"result_dir": str(copy_of_digits)})["status"] == "complete"
+    assert (
+        f"{name.split('/')[-1]} is damaged in line 1, which is left out" in capsys.readouterr().out
+    )
+    assert lines(ledger) == before and b"torn" not in ledger.read_bytes()
 
 
 def test_any_kept_checkpoint_can_be_opened_and_another_lists_those(digits_run):

@@ -6,15 +6,17 @@ import subprocess
 import sys
 
 import pytest
+from runs import lines as records_of
 
 import command_line
 from models import MODELS
-from training.files import PROJECT, read_jsonl
+from training.files import PROJECT
 
 COMMON = """
-    batch_size best debug decay_steps deterministic device eval_every evaluate fake_data help infer
-    input jit keep_checkpoint_every_n_hours log_every lr lr_schedule max_iter max_to_keep
-    model_name optimizer random_seed result_dir save_checkpoint_secs save_every step threads
+    batch_size best debug decay_steps deterministic device eval_every evaluate fake_data
+    from_checkpoint help infer input jit keep_checkpoint_every_n_hours log_every lr lr_schedule
+    max_iter max_to_keep model_name optimizer random_seed result_dir save_checkpoint_secs
+    save_every step threads verify
 """.split()
 OWN = {"LinearRegression": ["initial_mean", "initial_stddev"], "MNIST": ["hidden1", "hidden2"]}
 
@@ -86,6 +88,11 @@ def test_help_comes_without_loading_tensorflow():
         ("--step=2", ["--step goes with"]),
         ("--infer --result_dir=R --step=last", ["--step=last", "neither"]),
         ("--infer --result_dir=R --best", ["--best goes with training"]),
+        ("--verify", ["--verify needs --result_dir"]),
+        ("--verify --result_dir=R --step=2", ["--step goes with"]),
+        ("--from_checkpoint=", ["--from_checkpoint is empty"]),
+        ("--from_checkpoint=nowhere", ["nowhere holds no run"]),
+        ("--verify --result_dir=R --from_checkpoint=Q", ["--from_checkpoint goes with training"]),
     ],
 )
 def test_a_wrong_flag_is_named_with_what_is_allowed(shell, flags, words, results):
@@ -153,14 +160,14 @@ def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run)
     status, output, _ = shell("--infer", f"--result_dir={folder}", "--input=2,-1")
     assert status == 0
     assert re.fullmatch(r"x = 2\.: y = [56]\.\d+\nx = -1\.: y = -[23]\.\d+\n", output)
-    before = read_jsonl(folder / "metrics.jsonl")
+    before = records_of(folder / "metrics.jsonl")
     for _ in range(2):
         status, output, _ = shell("--evaluate", f"--result_dir={folder}")
         assert status == 0 and output.startswith("test at step 200: loss = ")
-    assert read_jsonl(folder / "metrics.jsonl") == before
+    assert records_of(folder / "metrics.jsonl") == before
     status, output, _ = shell("--evaluate", f"--result_dir={folder}", "--step=0")
     assert status == 0 and output.startswith("test at step 0: ")
-    records = read_jsonl(folder / "metrics.jsonl")
+    records = records_of(folder / "metrics.jsonl")
     assert [(r["step"], r["split"]) for r in records[len(before) :]] == [(0, "test")]
     assert_refused(shell("--infer", f"--result_dir={folder}", "--input=two"), "--input=two")
 

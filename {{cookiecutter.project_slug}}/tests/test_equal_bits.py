@@ -6,6 +6,7 @@ Beside every equality stands a negative control: a change that must be seen.
 import numpy as np
 import pytest
 import tensorflow as tf
+from runs import Dropout
 
 from models import make_model
 from models.mnist import MNIST
@@ -13,17 +14,6 @@ from training import batches
 from training.checkpoints import weights_sha256
 
 STEPS = 120
-
-
-class Dropout(MNIST):
-    """MNIST with dropout: an example of randomness inside a step."""
-
-    def inference(self, batch, training):
-        images = tf.reshape(tf.cast(batch["images"], tf.float32) / 255, [-1, 784])
-        hidden = tf.nn.relu(self.dense("hidden1", images, 16))
-        if training:
-            hidden = self.dropout(hidden, rate=0.5, salt="hidden1")
-        return self.dense("softmax_linear", hidden, 10)
 
 
 def train(model, steps=STEPS, chunk=None):

@@ -2,11 +2,16 @@
 
 import os
 import re
+import socket
+import subprocess
+import sys
+import time
 
 import pytest
 from runs import digests, metrics, read, train
 
 from models import make_model
+from training.files import PROJECT
 from training.run_folder import RunFolder, new_folder
 
 
@@ -50,7 +55,7 @@ def test_a_path_may_hold_anything_but_what_tensorflow_takes_for_a_pattern(small,
 
 def test_a_folder_in_use_is_refused_with_who_uses_it(small):
     with make_model(small) as model, RunFolder(dict(model.config)) as run:
-        run.record_config("checksum")
+        run.record_config("checksum", parent=None)
         run.set_status("running", 0)
         with pytest.raises(BlockingIOError, match=f"in use by process {os.getpid()} on .* since"):
             model.train()
@@ -59,6 +64,47 @@ def test_a_folder_in_use_is_refused_with_who_uses_it(small):
 def test_starts_in_the_same_second_never_share_a_folder(results):
     folders = {new_folder("MNIST") for _ in range(50)}
     assert len(folders) == len(list((results / "MNIST").iterdir())) == 50
+
+
+def test_eight_processes_that_start_in_the_same_second_have_eight_folders(tmp_path):
+    code = (
+        "import sys, time, pathlib; from training import run_folder;"
+        "run_folder.RESULTS = pathlib.Path(sys.argv[1]);"
+        "time.sleep(float(sys.argv[2]) - time.time());"
+        "run = run_folder.RunFolder({'result_dir': None, 'model_name': 'MNIST'});"
+        "run.__enter__(); print(run.path, int(time.time()))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(int(time.time()) + 3.1)]
+    options = {"stdout": subprocess.PIPE, "text": True, "cwd": PROJECT}
+    starts = [subprocess.Popen(command, **options) for _ in range(8)]
+    answers = [start.communicate()[0].split() for start in starts]
+    assert len({folder for folder, _ in answers}) == 8
+    assert len({second for _, second in answers}) == 1
+
+
+def test_of_two_starts_on_one_folder_one_runs_and_the_other_is_told(process, tmp_path):
+    first = start_in(tmp_path / "run")
+    try:
+        second = process(f"--result_dir={tmp_path / 'run'}")
+        holder = f"in use by process {first.pid} on {socket.gethostname()} since 20"
+        assert second.returncode == 1 and holder in second.stderr
+    finally:
+        first.kill()
+        first.communicate()
+    last = list(digests(tmp_path / "run"))[-1] + 10
+    after = train({"result_dir": str(tmp_path / "run"), "max_iter": last})
+    assert after["step"] == last  # what the killed process held is free
+
+
+def start_in(folder):
+    """A long run, once it has saved something."""
+    command = [sys.executable, "main.py", f"--result_dir={folder}", "--max_iter=1000000000"]
+    run = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (folder / "checkpoints" / "checkpoints.jsonl").exists():
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    return run
 
 
 def test_a_clone_without_a_results_folder_trains(results):

@@ -1,6 +1,7 @@
 """Checkpoints that survive a kill at any instant and tell when they are damaged.
 
-    checkpoints.jsonl   step, SHA-256 of each file, weights_sha256, time; one line per save
+    checkpoints.jsonl   one line per save: step, time, the SHA-256 of each file, weights_sha256,
+                        and of each variable the first 16 digits of its own digest
     model.ckpt-N.*      TensorFlow's saver's files; the newest few, the best, one every n hours
     model.ckpt.meta     the graph, for TensorFlow's own tools
     checkpoint          TensorFlow's pointer to the newest, for its own tools
@@ -12,14 +13,16 @@ before the next; only then are old files removed. A line therefore promises a wh
 
 import hashlib
 import time
+from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from training.files import (
     append_json,
-    cut_jsonl,
     read_json,
     read_jsonl,
+    rewrite_jsonl,
     sha256,
     sync,
     write_atomically,
@@ -27,6 +30,7 @@ from training.files import (
 )
 
 PREFIX = "model.ckpt"
+FIELDS = {"step": int, "files": dict, "weights_sha256": str, "time": float}  # of a line
 
 
 def weights_sha256(arrays):
@@ -44,18 +48,34 @@ def weights_sha256(arrays):
     return digest.hexdigest()
 
 
-class Checkpoints:
-    """The checkpoints of one run folder. Reading them writes nothing."""
+def variable_digests(arrays):
+    """The beginning of each array's own digest, as {name: 16 hexadecimal digits}."""
+    return {name: weights_sha256({name: array})[:16] for name, array in arrays.items()}
 
-    def __init__(self, run_path, config, clock=time.time):
+
+class Checkpoints:
+    """The checkpoints of one run folder. Reading them writes nothing.
+
+    first_step: where the run starts, if it is not at step 0.
+    """
+
+    def __init__(self, run_path, config, first_step=0, clock=time.time):
         self.path = run_path / "checkpoints"
         self.config = config
+        self.first_step = first_step
         self.clock = clock
         self.saved_at = clock()
         self.best = None  # its step, for rotate
         self.ledger = self.path / "checkpoints.jsonl"
-        self.records = read_jsonl(self.ledger)
+        self.records = [r for r in read_jsonl(self.ledger, FIELDS) if self.is_own(r)]
         self.kept = [r for r in self.records[:-1] if self.has_files(r)] + self.records[-1:]
+
+    def is_own(self, record):
+        """Whether a line names files of its own step here, and no others."""
+        begin = f"{PREFIX}-{record['step']}."
+        return record["files"] and all(
+            name.startswith(begin) and Path(name).name == name for name in record["files"]
+        )
 
     def has_files(self, record):
         """Whether a checkpoint has not been rotated away."""
@@ -90,8 +110,10 @@ class Checkpoints:
         for path in [*files, self.path, self.path.parent]:
             sync(path)
         record = {"step": step, "files": {path.name: sha256(path) for path in files}}
-        record |= {"weights_sha256": weights_sha256(weights), "time": self.clock()}
-        if self.is_permanent(record["time"]):
+        record |= {"weights_sha256": weights_sha256(weights), "time": float(self.clock())}
+        record |= {"variables": variable_digests(weights)}
+        branched = step > 0 and not self.records  # from another run, which may be removed
+        if branched or self.is_permanent(record["time"]):
             record["permanent"] = True
         append_json(self.ledger, record)
         sync(self.ledger)
@@ -129,8 +151,8 @@ class Checkpoints:
 
     def forget_after(self, step):
         """Drop lines after the step that a resumed run goes on from, and files without a line."""
-        cut_jsonl(self.ledger, step)
         self.records = [r for r in self.records if r["step"] <= step]
+        rewrite_jsonl(self.ledger, self.records)
         self.kept = [r for r in self.kept if r["step"] <= step]
         listed = {name for record in self.kept for name in record["files"]}
         for path in self.path.glob(f"{PREFIX}-*"):
@@ -156,11 +178,25 @@ class Checkpoints:
             if not damage:
                 return record
             print(f"Checkpoint of step {record['step']} is damaged: {damage}.")
-        # Files of step 0 without a line: a first save that was cut short, before any training.
+        # Files of the first step without a line: a save that was cut short before any training.
         unlisted = {path.stem for path in self.path.glob(f"{PREFIX}-*.index")}
-        if self.kept or unlisted - {f"{PREFIX}-0"}:
+        if self.kept or unlisted - {f"{PREFIX}-{self.first_step}"}:
             raise ValueError(f"{self.path} holds no usable checkpoint; start a new run")
         return None
+
+    def refuse_misfit(self, step, variables):
+        """ValueError if {name: variable} are not those of a checkpoint, in name, dtype and shape.
+
+        TensorFlow itself would give a variable the other shape without a word.
+        """
+        reader = tf.train.load_checkpoint(self.prefix(step))
+        dtypes, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
+        for name, variable in variables.items():
+            wanted = f"{variable.dtype.base_dtype.name} {variable.shape.as_list()}"
+            found = f"{dtypes[name].name} {shapes[name]}" if name in shapes else "missing"
+            if found != wanted:
+                file = self.prefix(step)
+                raise ValueError(f"{file} does not fit the model: {name} is {found}, not {wanted}")
 
     def find(self, step=None):
         """The line of a kept checkpoint: by number, "best", or the newest.

@@ -20,26 +20,43 @@ def sync(path):
         os.close(descriptor)
 
 
+def make_folder(path):
+    """Make a folder and those above it, where they are missing; their names are on the disk."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
 def write_atomically(path, text):
-    """Replace a file by a temporary one, so that a reader finds the old text or the new."""
+    """Replace a file by a temporary one, so that a reader finds the old text or the new.
+
+    Which of the two is there after a power cut is certain once its folder was synced.
+    """
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    sync(path.parent)
+
+
+def overwrite(path, text):
+    """Replace a file's text where it stands: on a full disk there is no room for another."""
+    with open(path, "r+", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.truncate()
 
 
 def write_json(path, content):
-    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_json(path):
     """The dictionary in a JSON file; ValueError names the file if it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it does not hold a JSON object")
@@ -48,7 +65,7 @@ def read_json(path):
 
 def append_json(path, *records):
     """Add lines to a .jsonl file, in place of a torn last one; sync(path) makes them durable."""
-    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    text = "".join(json.dumps(record) + "\n" for record in records)
     with open(path, "a+b") as file:
         end = file.tell()
         file.seek(max(0, end - 1))
@@ -57,30 +74,30 @@ def append_json(path, *records):
         file.write(text.encode())
 
 
-def read_jsonl(path):
-    """The records of a .jsonl file. A last line that was torn by a crash is left out.
+def read_jsonl(path, fields):
+    """The records of a .jsonl file: dictionaries that hold at least fields, {name: type}.
 
-    ValueError names the file and the line if any other is damaged.
+    A last line that was torn by a crash is left out. So is any other damaged one, which is said.
     """
     if not path.exists():
         return []
-    *lines, rest = path.read_bytes().split(b"\n")
+    *lines, _ = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-            if not isinstance(record, dict) or type(record.get("step")) is not int:
-                raise ValueError("not a record with a step")
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged in line {number}: {error}") from None
-        records.append(record)
+            for name, kind in fields.items():
+                if type(record[name]) is not kind:
+                    raise ValueError(f"{name} is not of type {kind.__name__}")
+            records.append(record)
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            print(f"{path} is damaged in line {number}, which is left out: {error!r}")
     return records
 
 
-def cut_jsonl(path, last_step):
-    """Drop the records after last_step, and a torn last line, from a .jsonl file."""
-    kept = [record for record in read_jsonl(path) if record["step"] <= last_step]
-    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+def rewrite_jsonl(path, records):
+    """Replace the content of a .jsonl file, if it is another one."""
+    text = "".join(json.dumps(record) + "\n" for record in records)
     if path.exists() and path.read_bytes() != text.encode():
         write_atomically(path, text)
 

@@ -1,6 +1,7 @@
 """The training loop: what happens at which step. Read `train` from top to bottom."""
 
 import math
+from pathlib import Path
 
 from models.config import refuse_contradictions
 from models.hyperparameters import ConfigError
@@ -8,7 +9,7 @@ from training import divergence
 from training.background import Background
 from training.checkpoints import Checkpoints
 from training.progress import Progress
-from training.run_folder import RunFolder, recorded_config
+from training.run_folder import RunFolder, recorded_config, refuse_patterns
 from training.signals import StopSignals
 from training.summaries import Writers
 
@@ -20,11 +21,12 @@ def train(model, until=None):
     print("Compiling the training steps ...", flush=True)
     model.prepare_steps()  # what can go wrong with a model does so before a file is written
     checksum = model.data_checksum()
+    parent = branch(model)
     with RunFolder(config) as run, StopSignals() as stop:
         refuse_contradictions(recorded_config(run.path), config)  # again: now nobody else writes
-        checkpoints = Checkpoints(run.path, config)
-        resumed_at = resume(model, run, checkpoints)
-        run.record_config(checksum)
+        checkpoints = Checkpoints(run.path, config, first_step=parent["step"] if parent else 0)
+        resumed_at = resume(model, run, checkpoints, parent)
+        run.record_config(checksum, parent)
         forget_what_came_after(model, run, checkpoints)
         best = best_so_far(model, run, checkpoints)
         last = config["max_iter"] if until is None else min(until, config["max_iter"])
@@ -73,14 +75,44 @@ def announce(model):
             print(f"  {name}: {variable.dtype.base_dtype.name} {variable.shape}")
 
 
-def resume(model, run, checkpoints):
+def branch(model):
+    """Load the checkpoint that --from_checkpoint asks for, unless the run has some of its own.
+
+    Returns what the run started from, {"result_dir", "step", "weights_sha256"}, or None.
+    """
+    config = model.config
+    if not config["from_checkpoint"] or (
+        config["result_dir"] and Checkpoints(Path(config["result_dir"]), config).records
+    ):
+        return None
+    path = Path(config["from_checkpoint"]).expanduser().absolute()
+    refuse_patterns(path)
+    checkpoints = Checkpoints(path, config)
+    record = checkpoints.find(which(config["step"]))
+    if record["step"] > config["max_iter"]:
+        raise ConfigError(f"--max_iter={config['max_iter']}: step {record['step']} is beyond it")
+    try:
+        model.load_checkpoint(checkpoints, record)
+    except ValueError as error:
+        raise ConfigError(f"--from_checkpoint: {error}") from None
+    digest = record["weights_sha256"]
+    return {"result_dir": str(path), "step": record["step"], "weights_sha256": digest}
+
+
+def which(step):
+    """What --step means to a search for checkpoints: a number, "best", or None for the newest."""
+    return int(step) if step and step != "best" else step or None
+
+
+def resume(model, run, checkpoints, parent):
     """Go back to the newest usable checkpoint; writes nothing. Returns its step, None if new."""
     left_out = model.examples % model.config["batch_size"]
     if left_out:
         print(f"Each epoch leaves out {left_out} of {model.examples:,} examples, others each time")
     record = checkpoints.newest()
     if record is None:
-        model.init()
+        if parent is None:
+            model.init()
         print(f"Results go to {run}")
         return None
     step = model.load_checkpoint(checkpoints, record)
@@ -160,8 +192,8 @@ def valid_at_the_end(model, run, writers):
 def better(model, values, best):
     """Whether an evaluation on valid is the best so far; one that is not finite never is."""
     name, direction = model.objective
-    value = values[name]
-    if value is None or not math.isfinite(value):
+    value = values.get(name)
+    if not isinstance(value, float) or not math.isfinite(value):
         return False
     return best is None or (value > best[name] if direction == "max" else value < best[name])
 

@@ -7,6 +7,7 @@ checkpoints/    see training/checkpoints.py
 train/ valid/   TensorBoard events, see training/summaries.py
 """
 
+import json
 import math
 import os
 import secrets
@@ -20,14 +21,25 @@ from training.environment import environment, utc_now
 from training.files import (
     PROJECT,
     append_json,
-    cut_jsonl,
+    make_folder,
+    overwrite,
     read_json,
     read_jsonl,
+    rewrite_jsonl,
     sync,
     write_json,
 )
 
 RESULTS = PROJECT / "results"
+FIELDS = {"step": int, "split": str}  # of a line of metrics.jsonl
+
+
+def one_line(error):
+    """What an exception says, in one line; TensorFlow puts pages about its graph before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" :\t")]
+    said = [after for line, after in zip(lines, lines[1:], strict=False) if line[:6] == "Node: "]
+    said += [line for line in lines if not line.startswith("Graph execution error")]
+    return said[0] if said else type(error).__name__
 
 
 def recorded_config(path):
@@ -41,16 +53,34 @@ def recorded_config(path):
     return config
 
 
+def recorded_start(path):
+    """What config.json says beside the settings: {"environment", "data_checksum", "parent",
+    "resumed": [what was another at each later start]}; ValueError if it is damaged."""
+    file = path / "config.json"
+    content = read_json(file)
+    found = {"environment": {}, "data_checksum": None, "parent": None, "resumed": []}
+    found |= {name: content[name] for name in found if name in content}
+    resumed = found["resumed"]
+    parts = [found["environment"], found["parent"] or {}]
+    parts += resumed if isinstance(resumed, list) else [None]
+    if not all(isinstance(part, dict) for part in parts):
+        raise ValueError(f"{file} is damaged: it does not say what the run was started on")
+    return found
+
+
 def new_folder(model_name):
     """Make results/<model>/<UTC time>-<suffix>, which no other start can have."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    folder = RESULTS / model_name
+    make_folder(folder)
     while True:
-        path = RESULTS / model_name / f"{stamp}-{secrets.token_hex(3)}"
+        path = folder / f"{stamp}-{secrets.token_hex(3)}"
         try:
-            path.mkdir(parents=True)
-            return path
+            path.mkdir()
         except FileExistsError:
             continue
+        sync(folder)
+        return path
 
 
 def refuse_patterns(path):
@@ -64,7 +94,7 @@ def claim(path):
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"--result_dir={path} is a file; name a folder")
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     foreign = sorted(p.name for p in path.iterdir() if p.name not in (".lock", "config.json.tmp"))
     if foreign and not (path / "config.json").exists():
         raise FileExistsError(
@@ -100,8 +130,9 @@ class RunFolder:
         try:
             if kind is not None and self.step is not None:
                 stopped = issubclass(kind, KeyboardInterrupt)
-                reason = "stopped at once" if stopped else str(error).split("\n")[0]
+                reason = "stopped at once" if stopped else one_line(error)
                 self.set_status("interrupted" if stopped else "failed", self.step, reason=reason)
+            sync(self.path)
         finally:
             self.lock.release()
 
@@ -113,37 +144,51 @@ class RunFolder:
     def holder(self):
         """Who has the lock, in words."""
         try:
-            status = read_json(self.path / "status.json")
+            status = read_json(self.status_file)
             if status["status"] == "running":
                 return f"process {status['pid']} on {status['host']} since {status['since']}"
         except (OSError, ValueError, KeyError):
             pass  # it has only just begun
         return "another process"
 
-    def record_config(self, data_checksum):
-        """Write config.json, or add this start to the one of the run that is resumed."""
+    def record_config(self, data_checksum, parent):
+        """Write config.json, or add this start to the one of the run that is resumed.
+
+        parent: what the run started from, {"result_dir", "step", "weights_sha256"}, or None.
+        """
         file = self.path / "config.json"
         if not file.exists():
             about = {"environment": environment(), "data_checksum": data_checksum}
-            write_json(file, {"config": self.config, **about, "resumed": []})
+            about |= {"parent": parent, "resumed": []}
+            write_json(file, {"config": self.config, **about})
+            sync(self.path)  # a folder that holds anything else holds this
             return
-        content = read_json(file)
-        if content.get("data_checksum") != data_checksum:
+        start = recorded_start(self.path)
+        if start["data_checksum"] != data_checksum:
             raise ValueError(
                 f"the training data is not what {self.path} was started on; restore the data, "
                 "or start a new run without --result_dir"
             )
-        content["config"] = self.config
-        now, first = environment(), content.get("environment", {})
-        changes = {name: value for name, value in now.items() if value != first.get(name)}
-        content.setdefault("resumed", []).append(changes)
-        write_json(file, content)
+        first = start["environment"]
+        changes = {name: v for name, v in environment().items() if v != first.get(name)}
+        start["resumed"].append(changes)
+        write_json(file, {"config": self.config, **start})
 
     def set_status(self, status, step, **about):
         """Replace status.json. about gives the reason and, for a diverged run, the details."""
         self.step = step
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": self.since}
-        write_json(self.path / "status.json", {"status": status, "step": step, **about, **holder})
+        content = {"status": status, "step": step, **about, **holder}
+        try:
+            write_json(self.status_file, content)
+        except OSError:
+            if status != "failed" or not self.status_file.exists():
+                raise
+            overwrite(self.status_file, json.dumps(content))
+
+    @property
+    def status_file(self):
+        return self.path / "status.json"
 
     @property
     def metrics_file(self):
@@ -159,11 +204,12 @@ class RunFolder:
 
     def records(self, split):
         """The lines of one split, in order of time."""
-        return [r for r in read_jsonl(self.metrics_file) if r.get("split") == split]
+        return [r for r in read_jsonl(self.metrics_file, FIELDS) if r["split"] == split]
 
     def cut_metrics(self, step):
         """Forget what was recorded after the step that a resumed run goes on from."""
-        cut_jsonl(self.metrics_file, step)
+        kept = [r for r in read_jsonl(self.metrics_file, FIELDS) if r["step"] <= step]
+        rewrite_jsonl(self.metrics_file, kept)
 
     def sync_metrics(self):
         if self.metrics_file.exists():

@@ -1,0 +1,216 @@
+"""Kill training again and again; what is left must equal a run that was never killed.
+
+    python tests/kills.py --kills=300
+    python tests/kills.py --kills=20 --spoil=order      must find differences: a negative control
+
+Every kill is a SIGKILL, before a random line of the project's own code, or at a random moment,
+which reaches TensorFlow's own code too. The processes are forked from one that has imported
+TensorFlow and done nothing else with it, so that a start takes a moment. Not on Windows.
+Exit status 1: there are differences.
+"""
+
+import argparse
+import functools
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+
+import tensorflow as tf  # noqa: E402
+from runs import Dropout, curves, digests, metrics  # noqa: E402
+
+from models import MODELS, make_model  # noqa: E402
+from training import batches  # noqa: E402
+from training.files import PROJECT  # noqa: E402
+
+MODELS["Dropout"] = Dropout
+VERSION = tf.__version__  # to ask for it imports TensorFlow, here and once
+CONFIG = {
+    "model_name": "Dropout", "fake_data": True, "random_seed": 3, "lr": 0.01, "batch_size": 50,
+    "max_iter": 120, "save_every": 20, "log_every": 5, "eval_every": 30, "max_to_keep": 2,
+    "threads": 1,
+}  # fmt: skip
+VARIANTS = [
+    {"optimizer": optimizer, "jit": jit}
+    for jit in (False, True)
+    for optimizer in ("momentum", "adam", "sgd")
+]
+KILLS_A_RUN = 6  # then it may end
+
+
+def small_inputs(original):
+    """Fewer examples, made once for all processes."""
+
+    @functools.cache
+    def inputs(split):
+        model = type("Config", (), {"config": CONFIG})()
+        return {name: array[:500] for name, array in original(model, split).items()}
+
+    for split in ("train", "valid", "test"):
+        inputs(split)
+    return lambda self, split: inputs(split)
+
+
+def carried_order(seed, epoch, examples, random_state=[]):  # noqa: B006 - carried on purpose
+    """An order from a generator that goes on where it stood: what a checkpoint does not hold."""
+    random_state or random_state.append(batches.random_stream(seed, "carried"))
+    return random_state[0].permutation(examples).astype("int32")
+
+
+def order_from_start(rows, begun=[]):  # noqa: B006
+    """Batches counted from the start of the process: a resumed run repeats the first ones."""
+
+    def batch_rows(seed, step, *rest):
+        begun or begun.append(step)
+        return rows(seed, step - begun[0], *rest)
+
+    return batch_rows
+
+
+def spoil(how):
+    """Put in a defect that a campaign must find."""
+    if how == "state":
+        batches.epoch_order = functools.lru_cache(maxsize=2)(carried_order)
+    if how == "order":
+        sys.modules["models.basic_model"].batch_rows = order_from_start(batches.batch_rows)
+
+
+def before_line(number, count):
+    """Kill this process before it runs that line of training/ and models/; counts them."""
+    folders = tuple(str(PROJECT / name) for name in ("training", "models"))
+
+    def trace(frame, event, argument):
+        if not frame.f_code.co_filename.startswith(folders):
+            return None
+        if event == "line":
+            count[0] += 1
+            if count[0] == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    threading.settrace(trace)
+    sys.settrace(trace)
+
+
+def child(function):
+    """Call a function in a forked process; returns its pid. What it prints is dropped."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        function()
+        status = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def train(folder, variant, line, how, answer=None):
+    """In a child: train in a folder, to be killed before a line if one is given."""
+    count = [0]
+    spoil(how)
+    before_line(line, count)
+    with make_model(CONFIG | variant | {"result_dir": str(folder)}) as model:
+        model.train()
+    if answer:
+        answer.write_text(str(count[0]))
+
+
+def left_by(folder):
+    """What must be equal: weights digests, records, and TensorBoard's curves."""
+    return {
+        "digests": digests(folder),
+        "metrics": metrics(folder),
+        "curves": {" ".join(name): points for name, points in curves(folder).items()},
+    }
+
+
+def difference(folder, straight, answer):
+    """What differs between two runs: looked at in a child, as it needs TensorFlow."""
+
+    def compare():
+        found, expected = left_by(folder), left_by(straight)
+        answer.write_text(json.dumps([name for name in found if found[name] != expected[name]]))
+
+    wait(child(compare))
+    return json.loads(answer.read_text())
+
+
+def wait(pid):
+    """Wait for a child. Returns whether it was killed; RuntimeError if it failed by itself."""
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    if os.waitstatus_to_exitcode(status):
+        raise RuntimeError("a run failed, see above")
+    return False
+
+
+def killed_run(folder, variant, how, chance, lines, seconds):
+    """Train in a folder, killed some times and started again, to the end. Returns the kills."""
+    kills = 0
+    for _ in range(KILLS_A_RUN):
+        at_line = chance.random() < 0.7
+        line = chance.randrange(1, lines) if at_line else 0
+        pid = child(lambda line=line: train(folder, variant, line, how))
+        if not at_line:
+            time.sleep(chance.uniform(0, seconds))
+            os.kill(pid, signal.SIGKILL)
+        if not wait(pid):
+            return kills
+        kills += 1
+    wait(child(lambda: train(folder, variant, 0, how)))
+    return kills
+
+
+def campaign(kills, seed, how, folder):
+    """Kill until there are enough. Returns {"kills", "runs", "different": [...]}."""
+    chance = random.Random(seed)
+    Dropout.inputs = small_inputs(Dropout.inputs)
+    answer = folder / "answer"
+    result = {"kills": 0, "runs": 0, "different": [], "seed": seed, "tensorflow": VERSION}
+    while result["kills"] < kills:
+        number = result["runs"] % len(VARIANTS)
+        variant, straight = VARIANTS[number], folder / f"straight-{number}"
+        if not straight.exists():
+            began = time.monotonic()
+            wait(child(lambda s=straight, v=variant: train(s, v, 0, how, answer)))
+            lines, seconds = int(answer.read_text()), time.monotonic() - began
+        run = folder / f"run-{result['runs']}"
+        result["kills"] += killed_run(run, variant, how, chance, lines, seconds)
+        result["runs"] += 1
+        differs = difference(run, straight, answer)
+        if differs:
+            result["different"].append({"run": run.name, **variant, "in": differs})
+        shutil.rmtree(run)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(allow_abbrev=False, description="Kill training at random.")
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spoil", choices=("state", "order"), help="a defect that must be found")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = campaign(options.kills, options.seed, options.spoil, Path(folder))
+    print(json.dumps(result))
+    return 1 if result["different"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

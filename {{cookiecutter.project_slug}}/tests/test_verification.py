@@ -1,0 +1,86 @@
+"""--verify trains a run again and tells equal from different."""
+
+import json
+
+import numpy as np
+import pytest
+from runs import read, train
+
+from models import make_model
+from training import batches
+from training.verification import verify
+
+
+def files(folder):
+    """{path: bytes} of everything in a folder."""
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def lines_of(folder, **settings):
+    with make_model({"result_dir": str(folder)} | settings) as model:
+        found = verify(model)
+    return found["equal"], found["lines"]
+
+
+def test_an_untouched_run_is_bit_identical_and_nothing_is_written(digits_run, results):
+    before = files(digits_run[0])
+    assert lines_of(digits_run[0]) == (True, ["bit-identical at 4 of 4 recorded steps"])
+    assert files(digits_run[0]) == before and not results.exists()
+
+
+def test_the_shell_says_so_with_its_exit_status(shell, copy_of_digits):
+    status, output, errors = shell("--verify", f"--result_dir={copy_of_digits}")
+    assert (status, errors) == (0, "")
+    assert output.splitlines()[-1] == "bit-identical at 4 of 4 recorded steps"
+    change(copy_of_digits / "config.json", lambda content: content["config"].update(lr=0.1))
+    assert shell("--verify", f"--result_dir={copy_of_digits}")[0] == 1
+
+
+def test_an_interrupted_and_a_branched_run_are_verified_too(small, tmp_path):
+    train(small | {"optimizer": "adam", "lr": 0.01}, until=50)
+    branched = tmp_path / "branched"
+    train({"from_checkpoint": small["result_dir"], "step": "40", "result_dir": str(branched)})
+    assert lines_of(tmp_path / "run") == (True, ["bit-identical at 3 of 3 recorded steps"])
+    assert lines_of(branched)[0] is True
+
+
+def change(file, edit):
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def test_a_batch_order_that_changed_is_seen_at_the_first_step_it_matters(digits_run, monkeypatch):
+    order = batches.epoch_order
+    monkeypatch.setattr(batches, "epoch_order", lambda *a: np.roll(order(*a), 1))
+    equal, lines = lines_of(digits_run[0])
+    assert not equal
+    assert lines[0] == (
+        "bit-identical at 1 of 4 recorded steps, then different at step 40, first in hidden1/biases"
+    )
+
+
+def test_what_is_not_as_it_was_is_listed_in_order(copy_of_digits):
+    def edit(content):
+        content["config"]["random_seed"] = 8
+        content["environment"]["versions"] |= {"numpy": "1.0", "tensorflow": "2.0"}
+        content["environment"]["git"] = {"commit": "abc", "diff": "x"}
+        content["data_checksum"] = "other"
+        content["resumed"] = [{"processor": {"features": ["SSE"]}}]
+
+    change(copy_of_digits / "config.json", edit)
+    equal, lines = lines_of(copy_of_digits, threads=1)
+    assert not equal and "then different at step 0, first in hidden1/weights" in lines[0]
+    names = [line.split(":")[0].strip() for line in lines[2:]]
+    assert names[1:] == [
+        "code", "tensorflow", "numpy", "threads", "processor", "training data"
+    ]  # fmt: skip
+    assert "random_seed" in names[0] and "2.0 when it was started" in lines[4]
+    assert "SSE at its start 2" in lines[7]
+
+
+def test_a_run_that_has_nothing_recorded_cannot_be_verified(copy_of_digits):
+    (copy_of_digits / "checkpoints" / "checkpoints.jsonl").unlink()
+    with pytest.raises(FileNotFoundError, match="--verify.*train first"):
+        lines_of(copy_of_digits)
+    assert read(copy_of_digits, "status.json")["status"] == "complete"

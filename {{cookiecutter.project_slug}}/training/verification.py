@@ -1,0 +1,88 @@
+"""Whether a run is what its settings make: train it again and compare every recorded step.
+
+The run's folder is read, and nothing is written anywhere.
+"""
+
+import hashlib
+from pathlib import Path
+
+from training.checkpoints import Checkpoints, variable_digests, weights_sha256
+from training.divergence import Diverged
+from training.environment import environment
+from training.progress import Progress
+from training.run_folder import recorded_config, recorded_start
+
+
+def verify(model):
+    """Train a model along the checkpoints of its result_dir.
+
+    Returns {"equal": whether all recorded digests were met, "lines": what a person wants to know}.
+    """
+    path = Path(model.config["result_dir"])
+    checkpoints = Checkpoints(path, model.config)
+    if not checkpoints.records:
+        raise FileNotFoundError(f"--verify: {path} has no recorded step yet; train first")
+    recorded = recorded_start(path)
+    model.prepare_steps()
+    first, last = checkpoints.records[0], checkpoints.records[-1]
+    if first["step"] > 0:  # it started from another run, in a checkpoint that it keeps
+        model.load_checkpoint(checkpoints, checkpoints.find(first["step"]))
+    count = len(checkpoints.records)
+    with Progress(model.step, last["step"], model.config["batch_size"]) as progress:
+        for number, record in enumerate(checkpoints.records):
+            problem = difference(model, record, progress)
+            if problem:
+                before = f"bit-identical at {number} of {count} recorded steps, then {problem}"
+                return {"equal": False, "lines": [before, *likely_causes(model, recorded)]}
+    return {"equal": True, "lines": [f"bit-identical at {count} of {count} recorded steps"]}
+
+
+def difference(model, record, progress):
+    """Train up to a recorded step. Returns what differs there, in words; "" if nothing does."""
+    step = record["step"]
+    try:
+        while model.step < step:
+            losses = model.learn_from_epoch(step)
+            progress.report(model.step, float(losses[-1]), {})
+    except Diverged:
+        return f"not finite at step {model.step}, before the recorded step {step}"
+    weights = model.weights()
+    if weights_sha256(weights) == record["weights_sha256"]:
+        return ""
+    now, then = variable_digests(weights), record.get("variables", {})
+    changed = [name for name in sorted(now) if now[name] != then.get(name)]
+    return f"different at step {step}, first in {changed[0] if changed else 'no variable'}"
+
+
+def likely_causes(model, recorded):
+    """Lines with what is not as it was when the run was recorded, the likeliest cause first."""
+    config = recorded_config(model.config["result_dir"])
+    now = facts(model.config, environment(), model.data_checksum())
+    starts = [recorded["environment"]]
+    starts += [recorded["environment"] | changes for changes in recorded["resumed"]]
+    found = {}
+    for number, start in enumerate(starts):
+        when = f"at its start {number + 1}" if number else "when it was started"
+        for name, value in facts(config, start, recorded["data_checksum"]).items():
+            if value != now[name]:
+                found.setdefault(name, f"  {name}: {value} {when}, {now[name]} now")
+    causes = [found[name] for name in now if name in found]
+    if model.step == 0:
+        causes.insert(0, "  random_seed in config.json, or the code of the initial weights")
+    causes = causes or ["  nothing on record: was a file or a package changed by hand?"]
+    return ["Likely causes, the likeliest first:", *causes]
+
+
+def facts(config, about, checksum):
+    """What decides over the bits of a run, the likeliest cause of a difference first."""
+    git, versions = about.get("git", {}), about.get("versions", {})
+    diff = git.get("diff") or ""
+    changes = f" with changes {hashlib.sha256(diff.encode()).hexdigest()[:8]}" if diff else ""
+    return {
+        "code": f"commit {git.get('commit')}{changes}",
+        "tensorflow": versions.get("tensorflow"),
+        "numpy": versions.get("numpy"),
+        "threads": config["threads"],
+        "processor": " ".join(map(str, about.get("processor", {}).get("features", []))),
+        "training data": checksum,
+    }
