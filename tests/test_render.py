@@ -31,7 +31,17 @@ data/fake_digits.py
 data/loaders.py
 data/mirrors.py
 hpsearch/__init__.py
+hpsearch/display.py
+hpsearch/fullsearch.py
+hpsearch/halving.py
+hpsearch/hyperband.py
+hpsearch/learningrate.py
+hpsearch/ledger.py
+hpsearch/local.py
 hpsearch/randomsearch.py
+hpsearch/search.py
+hpsearch/stages.py
+hpsearch/trial.py
 main.py
 models/__init__.py
 models/basic_model.py
@@ -60,7 +70,6 @@ tests/test_command_line.py
 tests/test_divergence.py
 tests/test_equal_bits.py
 tests/test_full_disk.py
-tests/test_hpsearch.py
 tests/test_hyperparameters.py
 tests/test_kills.py
 tests/test_models.py
@@ -68,6 +77,8 @@ tests/test_power_cuts.py
 tests/test_progress.py
 tests/test_resume.py
 tests/test_run_folder.py
+tests/test_schedulers.py
+tests/test_search.py
 tests/test_tensorboard.py
 tests/test_verification.py
 training/__init__.py

@@ -10,6 +10,18 @@ STAGES = (
     Setting("infer", bool, False, "print predictions of the run in --result_dir"),
     Setting("evaluate", bool, False, "evaluate the run in --result_dir on its test split"),
     Setting("verify", bool, False, "train the run in --result_dir again and compare, bit for bit"),
+    Setting("search", str, None, "search the model's hyper-parameters",
+            choices=("random", "hyperband", "lr")),
+    Setting("fullsearch", bool, False, "hyperband, then lr, then hyperband with the best lr"),
+    Setting("promote", bool, False, "make the winner of the search in --result_dir the --best"),
+)  # fmt: skip
+SEARCH = (
+    Setting("nb_process", int, 4, "processes that train at the same time", 1, 1024),
+    Setting("search_seed", int, 0, "what the configurations are drawn from", 0, 2**31 - 2),
+    Setting("fixed_params", str, "{}", "hyper-parameters not to search, as '{\"lr\": 0.001}'"),
+    Setting("eta", int, 3, "hyperband keeps one trial in so many", 2, 100),
+    Setting("min_iter", int, None, "fewest steps of a trial; max_iter / 27 if not given", 1, 10**9),
+    Setting("dry_run", bool, False, "print the schedule and what it takes, write nothing"),
 )
 SHELL = (
     Setting("model_name", str, DEFAULT_MODEL, "the model", choices=tuple(MODELS)),
@@ -30,7 +42,7 @@ def parse(argv):
     try:
         early, _ = parse_with((*SHELL, *RUN_SETTINGS), argv, known_only=True)
         model_class = get_model_class(early)
-        settings = (*STAGES, *SHELL, *model_class.settings())
+        settings = (*STAGES, *SEARCH, *SHELL, *model_class.settings())
         given, rest = parse_with(settings, argv, known_only=False)
     except flags.UnrecognizedFlagError as error:
         raise ConfigError(unknown_flag(error.flagname, model_class, settings)) from None
@@ -69,7 +81,8 @@ def check_combination(given):
             raise ConfigError(f"--{name} is empty")
     if len(stages) > 1:
         raise ConfigError(f"--{stages[0]} and --{stages[1]}: one stage at a time")
-    if stages and not given.get("result_dir"):
+    searching = stage in ("search", "fullsearch")
+    if stages and not searching and not given.get("result_dir"):
         raise ConfigError(f"--{stage} needs --result_dir=R, the folder of a trained run")
     if "input" in given and stage != "infer":
         raise ConfigError("--input goes with --infer")
@@ -80,7 +93,12 @@ def check_combination(given):
     step = given.get("step", "best")
     if step != "best" and not (step.isascii() and step.isdecimal()):
         raise ConfigError(f"--step={step} is neither a number nor best")
-    if given.get("best") and stages:
+    for setting in (*STAGES, *SEARCH):
+        if setting.name in given:
+            setting.check(given[setting.name])
+        if setting in SEARCH and setting.name in given and not searching:
+            raise ConfigError(f"--{setting.name} goes with --search or --fullsearch")
+    if given.get("best") and stages and given.get("search") != "lr":
         raise ConfigError(f"--best goes with training, not with --{stage}")
 
 
@@ -89,6 +107,7 @@ def print_help(usage, model_class):
     run = model_class.settings()[len(model_class.hyperparameters) :]
     parts = {
         "Stages, one at a time; without any of them, it trains": STAGES,
+        "Settings of a search, in which --max_iter is the most steps of a trial": SEARCH,
         f"Hyper-parameters of {model_class.__name__}": model_class.hyperparameters,
         "Settings of a run": run,
         "Further flags": SHELL,

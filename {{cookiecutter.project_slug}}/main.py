@@ -7,6 +7,7 @@
     python main.py --evaluate --result_dir=R          the test split
     python main.py --verify --result_dir=R            train again and compare, bit for bit
     python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
+    python main.py --search=hyperband --nb_process=2  a search for hyper-parameters
     python main.py --model_name=MNIST --help          every flag of a model
 
 Exit status: 0; 2 for a wrong flag; 3 for a run that diverged; 130 and 143 after Ctrl-C and
@@ -36,6 +37,9 @@ def main(argv):
             return 0
         debug = given.get("debug", False)
         text = given.pop("input", None)
+        searching = given.get("search") or given.get("fullsearch")
+        if searching or given.get("promote"):
+            return search(model_class, given)
         stages = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
         if given.pop("best", False):
             given = model_class.get_best_config() | given
@@ -119,6 +123,16 @@ def verify(config):
     for line in found["lines"]:
         print(line)
     return 0 if found["equal"] else 1
+
+
+def search(model_class, given):
+    """Search hyper-parameters, or promote what a search found."""
+    from hpsearch import stages  # rich, which it shows its tables with, is slow to import
+
+    options = {s.name: given.get(s.name, s.default) for s in command_line.SEARCH}
+    if given.get("promote"):
+        return stages.promote(given["result_dir"])
+    return stages.search(model_class, given, options)
 
 
 def in_words(values):

@@ -111,6 +111,11 @@ class BasicModel:
         """Give back the session's memory."""
         self.session.close()
 
+    def reconfigure(self, config):
+        """Start anew with another learning rate or folder, in the graph and session that exist."""
+        self.config = complete_config(type(self), config) | {"jit": self.config["jit"]}
+        self.init()
+
     def session_config(self):
         """One GPU's memory as it is needed, not all of it; no GPU with --device=cpu."""
         threads = self.config["threads"]
@@ -171,8 +176,7 @@ class BasicModel:
 
     def update(self, loss):
         """Build one step of the optimizer against the gradients of a loss."""
-        gradients = tf.gradients(loss, self.variables)
-        pairs = zip(gradients, self.variables, strict=True)
+        pairs = zip(tf.gradients(loss, self.variables), self.variables, strict=True)
         return self.optimizer.apply_gradients(pairs, global_step=self.global_step)
 
     def train_step(self, batch):
@@ -238,13 +242,12 @@ class BasicModel:
     def learn_from_epoch(self, stop):
         """Train on the coming batches, up to step `stop` or for a second at most.
 
-        Returns the loss of each step's own batch, float32 [steps]. Diverged if a value is not
+        Returns the loss of each step's own batch, float32 [steps]; Diverged if a value is not
         finite. A model with an unusual epoch overrides this.
         """
+        seed, size = self.config["random_seed"], self.config["batch_size"]
         count = min(stop - self.step, self.steps.limit)
-        rows = batch_rows(
-            self.config["random_seed"], self.step, count, self.examples, self.config["batch_size"]
-        )
+        rows = batch_rows(seed, self.step, count, self.examples, size)
         began = time.perf_counter()
         losses, finite = self.steps.run(self.session, rows, {self.lr: self.config["lr"]})
         self.steps.adapt(len(losses), time.perf_counter() - began)
@@ -253,12 +256,13 @@ class BasicModel:
             raise Diverged(losses)
         return losses
 
-    def train(self, until=None):
+    def train(self, until=None, final=True):
         """Train up to step max_iter (or pause at `until`) in a run folder; see training/loop.py.
 
+        final: whether a complete run ends with the test split and the model's own report.
         Returns {"status", "step", "loss", "valid": {...}, "test": {...}, "result_dir"}.
         """
-        return loop.train(self, until)
+        return loop.train(self, until, final)
 
     def evaluate(self, split):
         """Average loss and metrics over all examples of a split, as {name: float}."""
@@ -286,12 +290,12 @@ class BasicModel:
         path = Path(self.config["result_dir"])
         refuse_patterns(path.absolute())
         checkpoints = Checkpoints(path, self.config)
-        return self.load_checkpoint(checkpoints, checkpoints.find(step))
+        self.load_checkpoint(checkpoints, checkpoints.find(step))
+        return self.step
 
     def load_checkpoint(self, checkpoints, record):
-        """Load the checkpoint of one line of checkpoints.jsonl. Returns its step."""
+        """Load the checkpoint of one line of checkpoints.jsonl."""
         checkpoints.refuse_misfit(record["step"], self.saved)
         with self.graph.as_default():
             self.saver.restore(self.session, checkpoints.prefix(record["step"]))
         self.step = record["step"]
-        return self.step

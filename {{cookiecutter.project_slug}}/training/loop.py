@@ -14,7 +14,7 @@ from training.signals import StopSignals
 from training.summaries import Writers
 
 
-def train(model, until=None):
+def train(model, until=None, final=True):
     """Train a model in its run folder, from the newest checkpoint there; see BasicModel.train."""
     config = model.config
     announce(model)
@@ -61,7 +61,7 @@ def train(model, until=None):
             background.wait()
             best_so_far(model, run, checkpoints)
             checkpoints.rotate()
-        return finish(model, run, stop, result)
+        return finish(model, run, stop, result, final)
 
 
 def announce(model):
@@ -115,9 +115,10 @@ def resume(model, run, checkpoints, parent):
             model.init()
         print(f"Results go to {run}")
         return None
-    step = model.load_checkpoint(checkpoints, record)
-    if step > model.config["max_iter"]:
-        raise ConfigError(f"--max_iter={model.config['max_iter']}: {run} is at step {step} already")
+    model.load_checkpoint(checkpoints, record)
+    step, max_iter = model.step, model.config["max_iter"]
+    if step > max_iter:
+        raise ConfigError(f"--max_iter={max_iter}: {run} is at step {step} already")
     print(f"Resuming {run} at step {step}")
     return step
 
@@ -217,7 +218,7 @@ def commit(step, weights, run, writers, checkpoints, new_best):
     checkpoints.rotate()
 
 
-def finish(model, run, stop, result):
+def finish(model, run, stop, result, final):
     """End a run: the test split once it is complete, the model's own report, the status."""
     result |= {"step": model.step, "result_dir": str(run)}
     if result["status"] == "diverged":
@@ -231,9 +232,11 @@ def finish(model, run, stop, result):
         result |= {"status": "interrupted"}
         run.set_status("interrupted", model.step, reason=f"paused at step {model.step}")
     else:
-        result |= {"status": "complete", "test": test(model, run)}
-        for line in model.report(run.path):
-            print(line)
+        result |= {"status": "complete"}
+        if final:
+            result |= {"test": test(model, run)}
+            for line in model.report(run.path):
+                print(line)
         run.set_status("complete", model.step)
     return result
 

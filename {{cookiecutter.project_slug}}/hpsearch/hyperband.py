@@ -1,0 +1,34 @@
+"""Hyperband (Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, JMLR 2018), its Algorithm 1.
+
+Nobody knows whether many configurations should be tried for a moment or a few for long. So it does
+all of it: bracket s begins with many trials if s is large, and keeps one in eta at each rung.
+"""
+
+from hpsearch.halving import Bracket
+
+
+def table(max_iter, min_iter, eta):
+    """The brackets of Algorithm 1, largest first: {s: [(trials, up to which step), ...]}.
+
+    max_iter is R, in steps. No trial is trained for fewer than min_iter steps, which bounds s.
+    (For R = 81 and eta = 3 the paper's printed table differs from its algorithm; this follows the
+    algorithm: 81, 34, 15, 8 and 5 configurations.) In integers: logarithms would be off by one.
+    """
+    s_max = 0
+    while min_iter * eta ** (s_max + 1) <= max_iter:
+        s_max += 1
+    found = {}
+    for s in range(s_max, -1, -1):
+        trials = -(-(s_max + 1) * eta**s // (s + 1))  # rounded up: B / R * eta^s / (s + 1)
+        found[s] = [(trials // eta**i, max_iter // eta ** (s - i)) for i in range(s + 1)]
+    return found
+
+
+def brackets(draw, max_iter, min_iter, eta, first=0):
+    """The brackets with their trials, numbered from `first`; draw as in random search."""
+    found = []
+    for s, rungs in table(max_iter, min_iter, eta).items():
+        numbers = range(first, first + rungs[0][0])
+        found.append(Bracket(f"hyperband {s}", draw(numbers), rungs))
+        first = numbers.stop
+    return found

@@ -1,0 +1,151 @@
+"""Run jobs in processes on this machine, each of which imports TensorFlow once and stays."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from multiprocessing.connection import wait
+
+ATTEMPTS = 3  # of a job whose process dies
+
+
+def count_gpus():
+    """NVIDIA's GPUs here, without loading TensorFlow."""
+    if not shutil.which("nvidia-smi"):
+        return 0
+    answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    return sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
+
+
+def serve(jobs, lifeline, gpu):
+    """In a worker: run jobs until the parent has none any more, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which sends SIGTERM
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+    sys.stdout = open(os.devnull, "w")  # the parent's display says what is to be said
+
+    def end_with_parent():
+        try:
+            lifeline.recv()
+        except EOFError:
+            os._exit(1)  # a run may be killed at any instant
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    from hpsearch import trial  # here: not before the GPU is chosen
+
+    models = trial.Models()
+    while True:
+        try:
+            config, until = jobs.recv()
+        except EOFError:
+            return
+        try:
+            outcome = trial.run(config, until, models)
+        except Exception as error:  # whatever a model's code does, the search goes on
+            from training.run_folder import one_line
+
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            outcome = {"state": "failed", "score": None, "reason": reason}
+        if outcome is None:
+            return
+        jobs.send(outcome)
+
+
+class Worker:
+    """A process, and the job that it runs."""
+
+    def __init__(self, gpu):
+        context = multiprocessing.get_context("spawn")
+        self.jobs, theirs = context.Pipe()
+        self.lifeline, their_end = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, their_end, gpu), daemon=True)
+        self.process.start()
+        theirs.close()
+        their_end.close()
+        self.job = self.config = None
+        self.gpu = gpu
+
+    def give(self, job, config):
+        self.job, self.config = job, config
+        self.jobs.send((config, job.until))
+
+    def stop(self):
+        """End the process: a signal to finish its chunk and save, then the end."""
+        self.process.terminate()
+        self.process.join(10)
+        self.process.kill()
+        self.process.join()
+        self.jobs.close()
+        self.lifeline.close()
+
+
+class LocalExecutor:
+    """`with LocalExecutor(nb_process) as executor`: start jobs, wait for what comes of them."""
+
+    def __init__(self, nb_process):
+        gpus = count_gpus()
+        self.gpus = [i % gpus if gpus else None for i in range(nb_process)]
+        self.threads = max(1, (os.cpu_count() or 1) // nb_process)
+        self.workers, self.deaths = [], {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for worker in self.workers:
+            worker.process.terminate()  # all at once
+        for worker in self.workers:
+            worker.stop()
+
+    def is_free(self):
+        """Whether another job can be started."""
+        busy = sum(worker.job is not None for worker in self.workers)
+        return busy < len(self.gpus)
+
+    def start(self, job, config):
+        """Start a job in a process that has none."""
+        idle = [worker for worker in self.workers if worker.job is None]
+        if not idle:
+            idle = [Worker(self.gpus[len(self.workers)])]
+            self.workers += idle
+        try:
+            idle[0].give(job, config | {"threads": self.threads})
+        except OSError:  # it died while it had nothing to do
+            self.replace(idle[0]).give(job, config | {"threads": self.threads})
+
+    def finished(self, timeout):
+        """What came of jobs within so many seconds: [(job, outcome)]."""
+        found = []
+        busy = {worker.jobs: worker for worker in self.workers if worker.job is not None}
+        for connection in wait(list(busy), timeout):
+            worker = busy[connection]
+            try:
+                outcome = connection.recv()
+            except (EOFError, OSError):
+                outcome = self.died(worker)
+                if outcome is None:
+                    continue
+            found.append((worker.job, outcome))
+            worker.job = None
+        return found
+
+    def died(self, worker):
+        """Replace a process that died; its job is resumed in the new one, a few times at most."""
+        job = worker.job
+        deaths = self.deaths[job.trial] = self.deaths.get(job.trial, 0) + 1
+        fresh = self.replace(worker)
+        if deaths >= ATTEMPTS:
+            worker.job = job
+            return {"state": "failed", "score": None, "reason": f"its process died {deaths} times"}
+        fresh.give(job, worker.config)
+        return None
+
+    def replace(self, worker):
+        """A new process in the place of one."""
+        worker.stop()
+        fresh = Worker(worker.gpu)
+        self.workers[self.workers.index(worker)] = fresh
+        return fresh

@@ -1,0 +1,193 @@
+"""What main.py does for --search, --fullsearch, --dry_run and --promote."""
+
+import json
+import shlex
+import time
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from hpsearch import display, fullsearch
+from hpsearch.local import LocalExecutor
+from hpsearch.search import SearchFolder, run
+from models.config import RUN_SETTINGS
+from models.hyperparameters import ConfigError
+from training.files import PROJECT, read_json, write_json
+from training.run_folder import recorded_start
+from training.signals import StopSignals
+
+OF_THE_SEARCH = ("random_seed", "from_checkpoint", "step")  # settings that it chooses itself
+
+
+def settings_of(model_class, given, options):
+    """The settings that decide over the result of a search, as in search.json.
+
+    given: {flag: value}; options: the search's own flags, completed. A hyper-parameter that is
+    given as a flag is fixed, as in --fixed_params. ConfigError if there is nothing to search.
+    """
+    tables = {setting.name: setting for setting in model_class.hyperparameters}
+    kind = "fullsearch" if given.get("fullsearch") else given["search"]
+    max_iter = given.get("max_iter") or model_class.max_iter
+    min_iter = options["min_iter"] or max(1, max_iter // 27)
+    if min_iter > max_iter:
+        raise ConfigError(f"--min_iter={min_iter} is more than --max_iter={max_iter}")
+    for name in OF_THE_SEARCH:
+        if name in given:
+            raise ConfigError(f"--{name} does not go with a search, which has --search_seed")
+    fixed = checked_parameters(model_class, options["fixed_params"])
+    fixed |= {name: tables[name].check(given[name]) for name in tables if name in given}
+    base = {name: setting.default for name, setting in tables.items()}
+    if given.get("best"):
+        base |= model_class.get_best_config()
+    if kind != "lr" and not any(s.search for s in tables.values() if s.name not in fixed):
+        raise ConfigError(f"{model_class.__name__} has no hyper-parameter left to search")
+    for setting in tables.values():
+        if (
+            len(setting.search) == 2
+            and not setting.choices
+            and setting.search[0] > setting.search[1]
+        ):
+            raise ConfigError(f"the search range of {setting.name} is empty: {setting.search}")
+    names = [s.name for s in RUN_SETTINGS if s.name not in ("max_iter", "result_dir", "threads")]
+    return {
+        "model_name": model_class.__name__,
+        "search": kind,
+        "search_seed": options["search_seed"],
+        "max_iter": max_iter,
+        "min_iter": min_iter,
+        "eta": options["eta"],
+        "fixed_params": fixed,
+        "base": base,
+        "objective": list(model_class.objective),
+        "run": {"max_to_keep": 1} | {name: given[name] for name in names if name in given},
+    }
+
+
+def searched(model_class, settings):
+    """The names of the hyper-parameters that are not the same in all trials."""
+    if settings["search"] == "lr":
+        return ["lr"]
+    fixed = settings["fixed_params"]
+    return [s.name for s in model_class.hyperparameters if s.search and s.name not in fixed]
+
+
+def checked_parameters(model_class, text):
+    """The dictionary in --fixed_params; ConfigError with the table of what there is."""
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError('it must be an object such as {"lr": 0.001}')
+        tables = {setting.name: setting for setting in model_class.hyperparameters}
+        for name in values:
+            if name not in tables:
+                raise ValueError(f"{name} is not a hyper-parameter")
+        return {name: tables[name].check(value) for name, value in values.items()}
+    except (ValueError, RecursionError) as error:
+        there = ", ".join(
+            f"{s.name} ({s.type.__name__}, {s.allowed() or 'any'})"
+            for s in model_class.hyperparameters
+        )
+        raise ConfigError(f"--fixed_params={text}: {error}; there are {there}") from None
+
+
+def search(model_class, given, options):
+    """Run a search, or what is left of it. Returns the exit status."""
+    settings = settings_of(model_class, given, options)
+    if options["dry_run"]:
+        return dry_run(model_class, settings, options["nb_process"])
+    path = Path(given["result_dir"]).expanduser() if given.get("result_dir") else None
+    with SearchFolder(settings, path) as folder, StopSignals() as stop:
+        print(f"{settings['search']} search of {settings['model_name']} in {folder.path}")
+        with (
+            display.Display(settings["objective"][1], searched(model_class, settings)) as shown,
+            LocalExecutor(options["nb_process"]) as executor,
+        ):
+            whole = run(folder, model_class, executor, shown, lambda: stop.received)
+        if not whole:
+            print("Interrupted; the same command goes on")
+            return 128 + stop.received
+        display.print_best(folder)
+        display.draw(folder)
+        quoted = shlex.quote(str(folder.path))
+        print(f"Next: python main.py --promote --result_dir={quoted}")
+    return 0
+
+
+def dry_run(model_class, settings, nb_process):
+    """Print the whole schedule, with what it takes, and write nothing."""
+    schedule = fullsearch.passes(model_class, settings)
+    brackets, count = next(schedule), 0
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("bracket")
+    for name in ("rung", "trials", "up to step", "steps"):
+        table.add_column(name, justify="right")
+    trials = steps = 0
+    while brackets:
+        count += 1
+        for bracket in brackets:
+            before = 0
+            for rung, (size, until) in enumerate(bracket.rungs):
+                cost = size * (until - before)
+                cells = (f"{n:,}" for n in (rung, size, until, cost))
+                table.add_row(f"{count}: {bracket.name}" if rung == 0 else "", *cells)
+                before = until
+            trials += len(bracket.trials)
+            steps += bracket.steps()
+        try:
+            brackets = schedule.send(settings["base"])
+        except StopIteration:
+            break
+    Console().print(table)
+    seconds, size = cost_of_a_step(model_class, settings)
+    print(f"{trials} trials, {steps:,} steps, {nb_process} processes")
+    print(
+        f"About {display.duration(steps * seconds)} of training and {trials * size / 1e6:,.0f} MB"
+        " of disk, by the size and a timed chunk of the model with its defaults"
+    )
+    return 0
+
+
+def cost_of_a_step(model_class, settings):
+    """Seconds of a step, and bytes of a trial's folder, for a model with its defaults."""
+    config = settings["base"] | settings["fixed_params"] | settings["run"]
+    with model_class(config | {"random_seed": settings["search_seed"]}) as model:
+        model.prepare_steps()
+        model.learn_from_epoch(1)
+        began, first = time.perf_counter(), model.step
+        while time.perf_counter() - began < 0.5:
+            model.learn_from_epoch(model.step + 1000)
+        seconds = (time.perf_counter() - began) / (model.step - first)
+        weights = sum(array.nbytes for array in model.weights().values())
+    return seconds, 2 * weights + 200_000  # the newest and the best checkpoint, graph and events
+
+
+def promote(path):
+    """Write the winner of a search to the file that --best reads. Returns the exit status."""
+    path = Path(path).expanduser()
+    file = path / "best.json"
+    if not (path / "search.json").exists():
+        raise FileNotFoundError(f"--result_dir={path} holds no search")
+    if not file.exists():
+        raise FileNotFoundError(f"{path} has no best trial yet; let the search come to its end")
+    best = read_json(file)
+    settings = best["settings"]
+    trial = path / "trials" / f"{best['trial']:04}"
+    content = {
+        "config": best["hyperparameters"],
+        "valid": best["valid"],
+        "from": {
+            "search": path.name,
+            "trial": best["trial"],
+            "weights_sha256": best["weights_sha256"],
+            "data_checksum": recorded_start(trial)["data_checksum"] if trial.exists() else None,
+            **{n: settings[n] for n in ("search", "search_seed", "max_iter", "fixed_params")},
+        },
+    }
+    target = PROJECT / "models" / "best" / f"{settings['model_name']}.json"
+    target.parent.mkdir(exist_ok=True)
+    write_json(target, content)
+    print(f"{target.relative_to(PROJECT)}: {display.in_words(best['hyperparameters'])}")
+    print(f"Next: python main.py --model_name={settings['model_name']} --best")
+    return 0
