@@ -1,5 +1,7 @@
 """Flags of the shell, made from the tables of the models and of the run."""
 
+import re
+
 from absl import flags
 
 from models import DEFAULT_MODEL, MODELS, get_model_class
@@ -47,7 +49,7 @@ def parse(argv):
     except flags.UnrecognizedFlagError as error:
         raise ConfigError(unknown_flag(error.flagname, model_class, settings)) from None
     except flags.Error as error:
-        raise ConfigError(str(error).replace("flag --", "--", 1)) from None
+        raise ConfigError(wrong_value(str(error))) from None
     if rest:
         raise ConfigError(f"{rest[0]!r} is not a flag; settings are given as --name=value")
     check_combination(given)
@@ -63,6 +65,17 @@ def parse_with(settings, argv, known_only):
     rest = values(argv, known_only=known_only)[1:]
     given = {name: value for name, value in values.flag_values_dict().items() if value is not None}
     return given, rest
+
+
+def wrong_value(message):
+    """What absl says of a flag's value, in our words."""
+    found = re.match(r"flag --(\w+)=(.*): ", message, re.DOTALL)
+    types = {
+        s.name: s.type for c in MODELS.values() for s in (*STAGES, *SEARCH, *SHELL, *c.settings())
+    }
+    if not found or found[1] not in types:
+        return message.replace("flag --", "--", 1)
+    return f"--{found[1]}={found[2]} is not of type {types[found[1]].__name__}"
 
 
 def unknown_flag(name, model_class, settings):

@@ -67,6 +67,8 @@ def fail(error, status, debug=False):
     """Print one line about what went wrong, and with --debug how it came to it."""
     if debug:
         traceback.print_exc()
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        error = f"{error.filename}: {error.strerror}"
     print(f"error: {one_line(error)}", file=sys.stderr)
     return status
 
@@ -77,20 +79,22 @@ def train(config):
     with make_model(config) as model:
         result = model.train()
     folder = shlex.quote(result["result_dir"])
+    together = Path(result["result_dir"]).parent  # where runs lie beside each other
+    logs = folder if config.get("result_dir") else shlex.quote(str(together))
     print_values("valid", result["valid"])
     print_values("test", result["test"])
     if result["status"] == "diverged":
         return fail(
             f"not finite at step {result['bad_step']}: loss {result['loss']}, gradient norm "
             f"{result['gradient_norm']}, first in {result['variable']}. The weights before are "
-            f"saved; details are in {folder}/status.json. Try a smaller --lr",
+            f"saved; details are in {folder}/status.json. Start anew with a smaller --lr",
             3,
         )
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['step']}; go on with --result_dir={folder}")
         return 128 + result["signal"]
     print(f"Next: python main.py --infer --result_dir={folder}")
-    print(f"      tensorboard --logdir {shlex.quote(str(Path(result['result_dir']).parent))}")
+    print(f"      tensorboard --logdir {logs}")
     return 0
 
 

@@ -68,7 +68,13 @@ def complete_config(model_class, given):
     config = {"model_name": given.get("model_name") or model_class.__name__}
     for name, setting in settings.items():
         sources = (given.get(name), recorded.get(name), parent.get(name), setting.default)
-        config[name] = setting.check(next((v for v in sources if v is not None), None))
+        value = next((v for v in sources if v is not None), None)
+        try:
+            config[name] = setting.check(value)
+        except ConfigError as error:
+            if given.get(name) is not None:
+                raise
+            raise ValueError(f"config.json of the run is damaged: {error}") from None
     if config["random_seed"] is None:
         config["random_seed"] = secrets.randbelow(2**31 - 1)
     refuse_contradictions(recorded, config)

@@ -1,6 +1,7 @@
 """Checkpoints are whole, are checked, and are kept as asked."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -167,7 +168,7 @@ def test_a_run_without_a_usable_checkpoint_never_starts_again_in_silence(copy_of
 
 
 def test_a_run_that_was_killed_during_its_first_save_starts_as_if_new(small, tmp_path):
-    train(small, until=20)
+    train(small, until=0)
     folder = tmp_path / "run" / "checkpoints"
     for path in folder.iterdir():
         if "ckpt-0." not in path.name:
@@ -213,3 +214,11 @@ def test_any_kept_checkpoint_can_be_opened_and_another_lists_those(digits_run):
         assert [model.restore(step) for step in (40, 120, None)] == [40, 120, 120]
         with pytest.raises(FileNotFoundError, match="--step=50 is not kept.*0, 40, 80, 120"):
             model.restore(50)
+
+
+def test_a_run_that_lost_its_checkpoints_never_starts_again_in_silence(copy_of_digits):
+    shutil.rmtree(copy_of_digits / "checkpoints")
+    before = metrics(copy_of_digits)
+    with pytest.raises(ValueError, match="has lost its checkpoints"):
+        train({"result_dir": str(copy_of_digits)})
+    assert metrics(copy_of_digits) == before

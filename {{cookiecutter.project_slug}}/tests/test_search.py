@@ -19,7 +19,8 @@ from models import MODELS, ConfigError, make_model
 from training.checkpoints import weights_sha256
 from training.files import PROJECT
 
-FLAGS = ["--max_iter=18", "--min_iter=6", "--nojit", "--search_seed=3", "--search=hyperband"]
+LAST = 54  # steps
+FLAGS = [f"--max_iter={LAST}", "--min_iter=6", "--nojit", "--search_seed=3", "--search=hyperband"]
 
 
 def ledger(folder):
@@ -91,9 +92,9 @@ def test_workers_and_parent_that_are_killed_change_nothing(straight, tmp_path):
     folder, chance = tmp_path / "killed", random.Random(os.getpid())
     process = search(folder, 2)
     wait_for_lines(folder, 1 + chance.randrange(3), process)
-    time.sleep(chance.random())
+    time.sleep(chance.random() / 4)
     os.kill(chance.choice(workers_of(process.pid)), signal.SIGKILL)
-    wait_for_lines(folder, 5, process)
+    wait_for_lines(folder, 8, process)
     workers = workers_of(process.pid)
     process.kill()
     process.communicate()
@@ -127,16 +128,16 @@ def test_ctrl_c_leaves_no_process_behind_and_the_search_goes_on(straight, tmp_pa
 
 def test_a_promoted_trial_equals_a_straight_training(straight):
     folder = straight[0]
-    promoted = next(r for r in ledger(folder) if r["rung"] == 1 and r["until"] == 18)
+    promoted = next(r for r in ledger(folder) if r["rung"] == 1 and r["until"] == LAST)
     run_folder = folder / "trials" / f"{promoted['trial']:04}"
-    assert list(digests(run_folder))[:2] == [0, 6]
+    assert list(digests(run_folder))[:2] == [0, 18]
     config = read(run_folder, "config.json")["config"]
     with make_model({n: v for n, v in config.items() if n != "result_dir"}) as model:
         model.prepare_steps()
-        while model.step < 18:
-            model.learn_from_epoch(18)
+        while model.step < LAST:
+            model.learn_from_epoch(LAST)
         assert weights_sha256(model.weights()) == promoted["weights_sha256"]
-        assert weights_sha256(model.weights()) != digests(run_folder)[6]
+        assert weights_sha256(model.weights()) != digests(run_folder)[18]
 
 
 def test_the_end_is_a_table_a_picture_and_the_command_that_promotes(
@@ -153,7 +154,7 @@ def test_the_end_is_a_table_a_picture_and_the_command_that_promotes(
     best = read(folder, "best.json")
     assert promoted["config"] == best["hyperparameters"]
     assert promoted["from"]["trial"] == best["trial"] and promoted["from"]["data_checksum"]
-    whole = [r for r in ledger(folder) if r["until"] == 18]
+    whole = [r for r in ledger(folder) if r["until"] == LAST]
     assert best["score"] == min(record["score"] for record in whole)
 
 

@@ -84,3 +84,11 @@ def test_a_run_that_has_nothing_recorded_cannot_be_verified(copy_of_digits):
     with pytest.raises(FileNotFoundError, match="--verify.*train first"):
         lines_of(copy_of_digits)
     assert read(copy_of_digits, "status.json")["status"] == "complete"
+
+
+def test_a_damaged_checkpoint_of_an_equal_run_is_named(copy_of_digits):
+    damaged = copy_of_digits / "checkpoints" / "model.ckpt-80.index"
+    damaged.write_bytes(b"")
+    equal, lines = lines_of(copy_of_digits)
+    assert not equal and lines[0].startswith("bit-identical at 4 of 4")
+    assert lines[1:] == [f"but {damaged} does not match its SHA-256"]

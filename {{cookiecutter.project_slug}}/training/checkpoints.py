@@ -193,10 +193,12 @@ class Checkpoints:
         dtypes, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
         for name, variable in variables.items():
             wanted = f"{variable.dtype.base_dtype.name} {variable.shape.as_list()}"
-            found = f"{dtypes[name].name} {shapes[name]}" if name in shapes else "missing"
+            found = f"{dtypes[name].name} {shapes[name]}" if name in shapes else "not"
             if found != wanted:
-                file = self.prefix(step)
-                raise ValueError(f"{file} does not fit the model: {name} is {found}, not {wanted}")
+                raise ValueError(
+                    f"{name} is {wanted} in the model and {found} in {self.prefix(step)}: "
+                    "a checkpoint fits the model, optimizer and sizes that it was saved with"
+                )
 
     def find(self, step=None):
         """The line of a kept checkpoint: by number, "best", or the newest.

@@ -37,6 +37,7 @@ def train(model, until=None, final=True):
             Background() as background,
         ):
             save(model, run, writers, checkpoints, background)  # step 0 of a new run
+            background.wait()  # a record without any checkpoint means that those were lost
             try:
                 while model.step < last and not stop.received:
                     first = model.step
@@ -111,8 +112,12 @@ def resume(model, run, checkpoints, parent):
         print(f"Each epoch leaves out {left_out} of {model.examples:,} examples, others each time")
     record = checkpoints.newest()
     if record is None:
+        if run.records("train"):
+            raise ValueError(f"{run} has lost its checkpoints, and holds records; start a new run")
         if parent is None:
             model.init()
+        else:
+            print(f"Starting from step {parent['step']} of {parent['result_dir']}")
         print(f"Results go to {run}")
         return None
     model.load_checkpoint(checkpoints, record)

@@ -34,7 +34,9 @@ def verify(model):
             if problem:
                 before = f"bit-identical at {number} of {count} recorded steps, then {problem}"
                 return {"equal": False, "lines": [before, *likely_causes(model, recorded)]}
-    return {"equal": True, "lines": [f"bit-identical at {count} of {count} recorded steps"]}
+    lines = [f"bit-identical at {count} of {count} recorded steps"]
+    damages = list(filter(None, map(checkpoints.damage, checkpoints.kept)))
+    return {"equal": not damages, "lines": [*lines, *(f"but {damage}" for damage in damages)]}
 
 
 def difference(model, record, progress):
