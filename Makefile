@@ -31,6 +31,8 @@ kills: .venv/ready
 bench: build/peers/ready
 	build/peers/bin/python benchmarks/run.py
 	build/peers/bin/python benchmarks/growth.py
+	build/peers/bin/python benchmarks/search_scale.py
+	build/peers/bin/python benchmarks/search_peers.py
 
 # The peers' frameworks have an environment of their own.
 build/peers/ready: benchmarks/requirements.txt

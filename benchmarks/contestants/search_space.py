@@ -1,0 +1,35 @@
+"""What the searches share: the space of networks and the Keras model for one of them.
+
+784-hidden1-hidden2-10 with ReLU, both widths from 16 to 512 on a log scale, learning rate from 1e-4
+to 1 on a log scale, one of three optimizers; batches of 100; accuracy on valid counts. At most
+MAX_EPOCHS epochs to a trial, and one in ETA goes on.
+"""
+
+import keras
+
+MAX_EPOCHS, ETA = 9, 3
+WIDTHS, RATES = (16, 512), (1e-4, 1.0)
+OPTIMIZERS = {
+    "sgd": lambda lr: keras.optimizers.SGD(lr),
+    "momentum": lambda lr: keras.optimizers.SGD(lr, momentum=0.9),
+    "adam": lambda lr: keras.optimizers.Adam(lr),
+}
+
+
+def build(hidden1, hidden2, lr, optimizer):
+    """A compiled model; an epoch is one call, which is Keras' fastest here."""
+
+    def dense(fan_in, units, activation=None):
+        initializer = keras.initializers.TruncatedNormal(stddev=fan_in**-0.5)
+        return keras.layers.Dense(units, activation, kernel_initializer=initializer)
+
+    hidden = [dense(784, hidden1, "relu"), dense(hidden1, hidden2, "relu")]
+    model = keras.Sequential([keras.Input([784]), *hidden, dense(hidden2, 10)])
+    model.compile(
+        optimizer=OPTIMIZERS[optimizer](lr),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        steps_per_execution=550,
+        jit_compile=False,  # compiling each of the shapes takes longer than it saves
+    )
+    return model
