@@ -20,11 +20,12 @@ MAX_LENGTH = 50
 # same name hides the module from Python started beside it. So with what those need in turn.
 DEPENDENCIES = (
     "absl absl_py astunparse certifi charset_normalizer contourpy cycler filelock flatbuffers "
-    "fonttools gast google_pasta grpcio h5py idna iniconfig keras kiwisolver libclang markdown "
-    "markdown_it_py markupsafe matplotlib mdurl ml_dtypes namex numpy opt_einsum optree "
+    "fonttools gast google_pasta grpcio h5py hypothesis idna iniconfig keras kiwisolver libclang "
+    "markdown markdown_it_py markupsafe matplotlib mdurl ml_dtypes namex numpy opt_einsum optree "
     "packaging pillow pip platformdirs pluggy pooch protobuf pygments pyparsing pytest "
-    "python_dateutil ray requests rich ruff setuptools six tensorboard tensorboard_data_server "
-    "tensorflow tensorflow_cpu termcolor typing_extensions urllib3 werkzeug wheel wrapt "
+    "python_dateutil ray requests rich ruff setuptools six sortedcontainers tensorboard "
+    "tensorboard_data_server tensorflow tensorflow_cpu termcolor typing_extensions urllib3 "
+    "werkzeug wheel wrapt "
 ).split()
 OWN_MODULES = "command_line data hpsearch main models results tests training".split()
 

@@ -102,7 +102,8 @@ def test_the_shell_gets_the_sentence_first_and_a_failure(template, tmp_path):
 def test_no_slug_hides_a_dependency_or_a_part_of_the_project(template, pristine, tmp_path):
     declared = read_toml(pristine / "pyproject.toml")["project"]
     names = {Requirement(line).name.replace("-", "_") for line in declared["dependencies"]}
-    names |= {Requirement(line).name for line in declared["optional-dependencies"]["dev"]}
+    for extra in declared["optional-dependencies"].values():
+        names |= {Requirement(line).name for line in extra}
     names |= {
         path.stem for path in pristine.iterdir() if re.fullmatch(r"[a-z_]+(\.py)?", path.name)
     }

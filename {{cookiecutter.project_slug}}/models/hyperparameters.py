@@ -49,10 +49,13 @@ class Setting(NamedTuple):
         if isinstance(value, np.generic):
             value = value.item()
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if self.type is int and number and float(value).is_integer():
+        if self.type is int and number and (type(value) is int or value.is_integer()):
             value = int(value)
         elif self.type is float and number:
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                value = float("inf")
         elif type(value) is not self.type:
             raise ConfigError(f"--{self.name}={value} is not of type {self.type.__name__}")
         too_low = self.low is not None and not value >= self.low

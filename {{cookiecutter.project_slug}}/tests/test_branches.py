@@ -51,6 +51,16 @@ def test_a_branch_that_was_killed_during_its_first_save_starts_as_if_new(parent,
     assert read(folder, "config.json")["parent"]["step"] == 40
 
 
+def test_a_branch_that_is_begun_again_starts_where_it_began(copy_of_digits, tmp_path):
+    folder = tmp_path / "branch"
+    settings = {"from_checkpoint": str(copy_of_digits), "result_dir": str(folder), "max_iter": 150}
+    train(settings, until=120)
+    (folder / "checkpoints" / "checkpoints.jsonl").unlink()
+    train({"result_dir": str(copy_of_digits), "max_iter": 140})
+    train({"result_dir": str(folder)})
+    assert list(digests(folder))[0] == 120 == read(folder, "config.json")["parent"]["step"]
+
+
 def test_best_and_newest_can_be_branched_from(parent, digits_run, tmp_path):
     best = read(digits_run[0], "checkpoints/best.json")["step"]
     for step, expected in (("best", best), (None, 120)):

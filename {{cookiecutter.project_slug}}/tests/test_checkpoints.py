@@ -43,6 +43,7 @@ def test_a_checkpoint_is_on_the_disk_before_its_line_and_the_line_before_the_poi
         ("sync", "run"),
         ("line", "checkpoints.jsonl"),
         ("sync", "checkpoints.jsonl"),
+        ("sync", "checkpoints"),
         ("write", "checkpoint"),
     ]
 
@@ -216,9 +217,11 @@ def test_any_kept_checkpoint_can_be_opened_and_another_lists_those(digits_run):
             model.restore(50)
 
 
-def test_a_run_that_lost_its_checkpoints_never_starts_again_in_silence(copy_of_digits):
+@pytest.mark.parametrize("also", ["status.json", "metrics.jsonl"])
+def test_a_run_that_lost_its_checkpoints_never_starts_again_in_silence(copy_of_digits, also):
     shutil.rmtree(copy_of_digits / "checkpoints")
+    (copy_of_digits / also).unlink()
     before = metrics(copy_of_digits)
-    with pytest.raises(ValueError, match="has lost its checkpoints"):
+    with pytest.raises(ValueError, match="was at step 120 and has lost its checkpoints"):
         train({"result_dir": str(copy_of_digits)})
     assert metrics(copy_of_digits) == before

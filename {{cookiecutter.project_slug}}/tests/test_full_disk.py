@@ -46,16 +46,29 @@ def test_a_run_on_a_full_disk_fails_clearly_and_goes_on_when_there_is_room(tmp_p
     assert metrics(saved) == metrics(tmp_path / "straight")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no limits on the size of files")
-def test_a_file_that_may_not_grow_fails_clearly_too(tmp_path):
+def run_with_a_limit(size, settings, folder):
+    """Train in a process whose files may not be longer."""
     limit = (
         "import resource, sys, main;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000));"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}));"
         "sys.exit(main.main(sys.argv))"
     )
-    flags = [f"--{name}={value}" for name, value in SETTINGS.items()]
-    command = [sys.executable, "-c", limit, *flags, f"--result_dir={tmp_path / 'run'}"]
-    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    flags = [f"--{name}={value}" for name, value in settings.items()]
+    command = [sys.executable, "-c", limit, *flags, f"--result_dir={folder}"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limits on the size of files")
+def test_a_file_that_may_not_grow_fails_clearly_too(tmp_path):
+    answer = run_with_a_limit(150_000, SETTINGS, tmp_path / "run")
     assert answer.returncode == 1 and answer.stderr.count("\n") == 1, answer.stderr
     assert read(tmp_path / "run", "status.json")["status"] == "failed"
     assert train({"result_dir": str(tmp_path / "run")})["status"] == "complete"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limits on the size of files")
+def test_events_that_cannot_be_written_are_said_in_one_line_too(tmp_path):
+    settings = {"jit": False, "max_iter": 400, "eval_every": 1, "log_every": 50, "save_every": 50}
+    answer = run_with_a_limit(60_000, settings, tmp_path / "run")
+    assert answer.returncode == 1 and answer.stderr.count("\n") == 1, answer.stderr
+    assert "events.out" in answer.stderr and "cannot be written" in answer.stderr

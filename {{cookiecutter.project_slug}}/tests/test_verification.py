@@ -92,3 +92,9 @@ def test_a_damaged_checkpoint_of_an_equal_run_is_named(copy_of_digits):
     equal, lines = lines_of(copy_of_digits)
     assert not equal and lines[0].startswith("bit-identical at 4 of 4")
     assert lines[1:] == [f"but {damaged} does not match its SHA-256"]
+
+
+def test_a_run_whose_first_line_is_damaged_is_verified_at_the_others(copy_of_digits):
+    ledger = copy_of_digits / "checkpoints" / "checkpoints.jsonl"
+    ledger.write_text("torn" + ledger.read_text())
+    assert lines_of(copy_of_digits) == (True, ["bit-identical at 3 of 3 recorded steps"])

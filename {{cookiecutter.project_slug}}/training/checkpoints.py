@@ -12,8 +12,8 @@ before the next; only then are old files removed. A line therefore promises a wh
 """
 
 import hashlib
+import re
 import time
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -72,10 +72,8 @@ class Checkpoints:
 
     def is_own(self, record):
         """Whether a line names files of its own step here, and no others."""
-        begin = f"{PREFIX}-{record['step']}."
-        return record["files"] and all(
-            name.startswith(begin) and Path(name).name == name for name in record["files"]
-        )
+        own = rf"{re.escape(PREFIX)}-{record['step']}\.(index|data-\d{{5}}-of-\d{{5}})"
+        return record["files"] and all(re.fullmatch(own, name) for name in record["files"])
 
     def has_files(self, record):
         """Whether a checkpoint has not been rotated away."""
@@ -96,6 +94,7 @@ class Checkpoints:
 
     def write(self, saver, session, step):
         """Write the variables to the files of a checkpoint, which counts once committed."""
+        self.saved_at = self.clock()
         self.path.mkdir(exist_ok=True)
         if not self.records:  # the graph does not change: once is enough
             saver.export_meta_graph(str(self.path / f"{PREFIX}.meta"))
@@ -117,10 +116,11 @@ class Checkpoints:
             record["permanent"] = True
         append_json(self.ledger, record)
         sync(self.ledger)
+        if not self.records:
+            sync(self.path)  # the ledger's own name
         write_atomically(self.path / "checkpoint", f'model_checkpoint_path: "{PREFIX}-{step}"\n')
         self.records.append(record)
         self.kept.append(record)
-        self.saved_at = self.clock()
 
     def is_permanent(self, now):
         """Whether the last checkpoint that is kept for ever, or the very first, is n hours old."""
@@ -215,6 +215,8 @@ class Checkpoints:
         if step == "best" and not best.exists():
             raise FileNotFoundError(f"--step=best: {self.path.parent} has no evaluation yet")
         wanted = read_json(best).get("step") if step == "best" else step
+        if type(wanted) is not int:
+            raise ValueError(f"{best} is damaged: it names no step")
         if wanted not in kept:
             steps = ", ".join(map(str, kept)) or "none"
             raise FileNotFoundError(f"--step={step} is not kept in {self.path}; kept: {steps}")

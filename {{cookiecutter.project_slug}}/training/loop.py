@@ -9,7 +9,7 @@ from training import divergence
 from training.background import Background
 from training.checkpoints import Checkpoints
 from training.progress import Progress
-from training.run_folder import RunFolder, recorded_config, refuse_patterns
+from training.run_folder import RunFolder, recorded_config, recorded_start, refuse_patterns
 from training.signals import StopSignals
 from training.summaries import Writers
 
@@ -89,7 +89,9 @@ def branch(model):
     path = Path(config["from_checkpoint"]).expanduser().absolute()
     refuse_patterns(path)
     checkpoints = Checkpoints(path, config)
-    record = checkpoints.find(which(config["step"]))
+    begun = config["result_dir"] and recorded_config(config["result_dir"])
+    before = recorded_start(Path(config["result_dir"]))["parent"] if begun else None
+    record = checkpoints.find(before["step"] if before else which(config["step"]))
     if record["step"] > config["max_iter"]:
         raise ConfigError(f"--max_iter={config['max_iter']}: step {record['step']} is beyond it")
     try:
@@ -112,8 +114,10 @@ def resume(model, run, checkpoints, parent):
         print(f"Each epoch leaves out {left_out} of {model.examples:,} examples, others each time")
     record = checkpoints.newest()
     if record is None:
-        if run.records("train"):
-            raise ValueError(f"{run} has lost its checkpoints, and holds records; start a new run")
+        if run.reached() > checkpoints.first_step:
+            raise ValueError(
+                f"{run} was at step {run.reached()} and has lost its checkpoints; start a new run"
+            )
         if parent is None:
             model.init()
         else:

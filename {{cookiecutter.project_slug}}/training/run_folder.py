@@ -206,6 +206,15 @@ class RunFolder:
         """The lines of one split, in order of time."""
         return [r for r in read_jsonl(self.metrics_file, FIELDS) if r["split"] == split]
 
+    def reached(self):
+        """The last step that metrics.jsonl or status.json tells of; 0 if none does."""
+        steps = [record["step"] for record in read_jsonl(self.metrics_file, FIELDS)]
+        try:
+            steps.append(read_json(self.status_file)["step"])
+        except (OSError, ValueError, KeyError):
+            pass  # it is for readers, and may be missing or damaged
+        return max([0, *(step for step in steps if type(step) is int)])
+
     def cut_metrics(self, step):
         """Forget what was recorded after the step that a resumed run goes on from."""
         kept = [r for r in read_jsonl(self.metrics_file, FIELDS) if r["step"] <= step]

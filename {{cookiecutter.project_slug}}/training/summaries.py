@@ -4,6 +4,10 @@ Version 1 summaries: they need no tensorboard package, and one event writer each
 valid lets TensorBoard draw both curves into one chart.
 """
 
+import contextlib
+import re
+import threading
+
 import numpy as np
 import tensorflow as tf
 
@@ -40,10 +44,12 @@ class Writers:
     def __init__(self, run_path, model, resumed_at=None):
         self.folders = {split: run_path / split for split in ("train", "valid")}
         self.writers, self.files = {}, {}
+        self.sizes, self.waiting = {}, dict.fromkeys(self.folders, False)  # as last synced
         for split, folder in self.folders.items():
             # A number of its own: two starts in one second would write the same file.
             before = set(folder.glob("events.*"))
-            number = max((int(path.suffix[1:]) + 1 for path in before), default=0)
+            numbers = [int(p.suffix[1:]) for p in before if re.fullmatch(r"\.\d+", p.suffix)]
+            number = max(numbers, default=-1) + 1
             with model.graph.as_default():
                 self.writers[split] = tf.compat.v1.summary.FileWriter(
                     str(folder), flush_secs=10, filename_suffix=f".{number:05d}"
@@ -59,11 +65,18 @@ class Writers:
                 writer.add_session_log(start, resumed_at + 1)
 
     def __enter__(self):
+        # What stops a writer's own thread is raised again by flush: not to be printed besides.
+        self.hook, self.level = threading.excepthook, tf.get_logger().level
+        threading.excepthook = lambda arguments: None
+        tf.get_logger().setLevel("FATAL")
         return self
 
     def __exit__(self, *error):
         for writer in self.writers.values():
-            writer.close()
+            with contextlib.suppress(Exception):  # it was raised by flush before
+                writer.close()
+        threading.excepthook = self.hook
+        tf.get_logger().setLevel(self.level)
 
     def add_hyperparameters(self, hyperparameters):
         """What TensorBoard's HPARAMS page compares runs by, where tensorboard is installed."""
@@ -92,10 +105,18 @@ class Writers:
     def add(self, split, step, summaries):
         """Add summaries, also serialized ones as the session returns them."""
         self.writers[split].add_summary(summaries, step)
+        self.waiting[split] = True
 
     def sync(self):
         """Wait until all events are on the disk."""
         for split, writer in self.writers.items():
-            writer.flush()
+            try:
+                writer.flush()
+            except Exception as error:  # whatever stopped the writer's own thread
+                raise OSError(f"{self.files[split]} cannot be written: {error}") from None
+            size = self.files[split].stat().st_size
+            if self.waiting[split] and size == self.sizes.get(split):  # lost without an error
+                raise OSError(f"{self.files[split]} cannot be written: it does not grow")
+            self.sizes[split], self.waiting[split] = size, False
             sync(self.files[split])
             sync(self.folders[split])

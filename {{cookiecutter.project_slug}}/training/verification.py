@@ -24,9 +24,9 @@ def verify(model):
         raise FileNotFoundError(f"--verify: {path} has no recorded step yet; train first")
     recorded = recorded_start(path)
     model.prepare_steps()
-    first, last = checkpoints.records[0], checkpoints.records[-1]
-    if first["step"] > 0:  # it started from another run, in a checkpoint that it keeps
-        model.load_checkpoint(checkpoints, checkpoints.find(first["step"]))
+    last = checkpoints.records[-1]
+    if recorded["parent"]:  # it started from another run, in a checkpoint that it keeps
+        model.load_checkpoint(checkpoints, checkpoints.find(recorded["parent"].get("step")))
     count = len(checkpoints.records)
     with Progress(model.step, last["step"], model.config["batch_size"]) as progress:
         for number, record in enumerate(checkpoints.records):
@@ -51,7 +51,7 @@ def difference(model, record, progress):
     weights = model.weights()
     if weights_sha256(weights) == record["weights_sha256"]:
         return ""
-    now, then = variable_digests(weights), record.get("variables", {})
+    now, then = variable_digests(weights), table(record.get("variables"))
     changed = [name for name in sorted(now) if now[name] != then.get(name)]
     return f"different at step {step}, first in {changed[0] if changed else 'no variable'}"
 
@@ -75,16 +75,21 @@ def likely_causes(model, recorded):
     return ["Likely causes, the likeliest first:", *causes]
 
 
+def table(value):
+    """A dictionary that was read from a file; {} for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
 def facts(config, about, checksum):
     """What decides over the bits of a run, the likeliest cause of a difference first."""
-    git, versions = about.get("git", {}), about.get("versions", {})
-    diff = git.get("diff") or ""
+    git, versions, processor = (table(about.get(n)) for n in ("git", "versions", "processor"))
+    diff = str(git.get("diff") or "")
     changes = f" with changes {hashlib.sha256(diff.encode()).hexdigest()[:8]}" if diff else ""
     return {
         "code": f"commit {git.get('commit')}{changes}",
         "tensorflow": versions.get("tensorflow"),
         "numpy": versions.get("numpy"),
         "threads": config["threads"],
-        "processor": " ".join(map(str, about.get("processor", {}).get("features", []))),
+        "processor": " ".join(map(str, list(processor.get("features") or []))),
         "training data": checksum,
     }
