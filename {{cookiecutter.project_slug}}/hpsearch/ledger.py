@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from hpsearch.halving import best_first
 from training.files import append_json, read_jsonl, rewrite_jsonl, sync
 
 FIELDS = {"trial": int, "until": int, "state": str, "hyperparameters": dict, "sha256": str}
@@ -55,6 +56,6 @@ class Ledger:
 
     def ranked(self, until):
         """The records that were trained up to a step, the best first; of equals the lower trial."""
-        sign = -1 if self.direction == "max" else 1
-        found = [r for r in self.outcomes.values() if r["until"] == until and r["state"] == TRAINED]
-        return sorted(found, key=lambda record: (sign * record["score"], record["trial"]))
+        found = {r["trial"]: r for r in self.outcomes.values() if r["until"] == until}
+        order = best_first({trial: r["score"] for trial, r in found.items()}, self.direction)
+        return [found[trial] for trial in order]

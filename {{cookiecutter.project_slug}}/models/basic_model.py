@@ -162,8 +162,7 @@ class BasicModel:
         self.optimizer = OPTIMIZERS[self.config["optimizer"]](
             lambda: learning_rate(self.config, self.lr, self.global_step)
         )
-        # Never run: an optimizer makes its slots with the first update that is built, and those
-        # must lie in this graph, not in the compiled function's.
+        # Never run: it makes the optimizer's slots here, not in the compiled function's own graph.
         with tf.name_scope("optimizer"):
             self.update(tf.add_n([tf.reduce_sum(tf.cast(v, tf.float32)) for v in self.variables]))
 

@@ -18,7 +18,8 @@ def train(model, until=None, final=True):
     """Train a model in its run folder, from the newest checkpoint there; see BasicModel.train."""
     config = model.config
     announce(model)
-    print("Compiling the training steps ...", flush=True)
+    if model.steps is None and config["jit"] is not False:
+        print("Compiling the training steps ...", flush=True)
     model.prepare_steps()  # what can go wrong with a model does so before a file is written
     checksum = model.data_checksum()
     parent = branch(model)

@@ -44,7 +44,8 @@ class Writers:
     def __init__(self, run_path, model, resumed_at=None):
         self.folders = {split: run_path / split for split in ("train", "valid")}
         self.writers, self.files = {}, {}
-        self.sizes, self.waiting = {}, dict.fromkeys(self.folders, False)  # as last synced
+        self.sizes, self.waiting = {}, dict.fromkeys(self.folders, False)  # since the last sync
+        self.lock = threading.Lock()  # one thread adds, another one syncs
         for split, folder in self.folders.items():
             # A number of its own: two starts in one second would write the same file.
             before = set(folder.glob("events.*"))
@@ -104,19 +105,25 @@ class Writers:
 
     def add(self, split, step, summaries):
         """Add summaries, also serialized ones as the session returns them."""
-        self.writers[split].add_summary(summaries, step)
-        self.waiting[split] = True
+        with self.lock:
+            self.writers[split].add_summary(summaries, step)
+            self.waiting[split] = True
 
     def sync(self):
         """Wait until all events are on the disk."""
-        for split, writer in self.writers.items():
-            try:
-                writer.flush()
-            except Exception as error:  # whatever stopped the writer's own thread
-                raise OSError(f"{self.files[split]} cannot be written: {error}") from None
-            size = self.files[split].stat().st_size
-            if self.waiting[split] and size == self.sizes.get(split):  # lost without an error
-                raise OSError(f"{self.files[split]} cannot be written: it does not grow")
-            self.sizes[split], self.waiting[split] = size, False
-            sync(self.files[split])
+        for split, path in self.files.items():
+            with self.lock:
+                self.flush(split, path)
+            sync(path)
             sync(self.folders[split])
+
+    def flush(self, split, path):
+        """Write what waits in memory; OSError if it cannot be written."""
+        try:
+            self.writers[split].flush()
+        except Exception as error:  # whatever stopped the writer's own thread
+            raise OSError(f"{path} cannot be written: {error}") from None
+        size = path.stat().st_size
+        if self.waiting[split] and size == self.sizes.get(split):  # lost without an error
+            raise OSError(f"{path} cannot be written: it does not grow")
+        self.sizes[split], self.waiting[split] = size, False
