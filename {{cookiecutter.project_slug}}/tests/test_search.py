@@ -68,9 +68,10 @@ def test_two_processes_give_the_same_answer_as_one_and_another_seed_another(stra
 
 def workers_of(pid):
     """The worker processes of a search."""
-    command = ["ps", "-o", "pid=,args=", "--ppid", str(pid)]
+    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]  # -ww: long lines are not cut
     listed = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    return [int(line.split()[0]) for line in listed if "spawn_main" in line]
+    found = [line.split(maxsplit=2) for line in listed if "spawn_main" in line]
+    return [int(child) for child, parent, _ in found if int(parent) == pid]
 
 
 def assert_end(pids):
