@@ -65,10 +65,6 @@ class Display:
     def started(self, job):
         self.rows[job.bracket, job.rung]["running"] += 1
 
-    def known(self, record):
-        """A job that the ledger held already."""
-        self.count(record)
-
     def finished(self, record):
         """A job that has just ended."""
         self.rows[record["bracket"], record["rung"]]["running"] -= 1
@@ -83,6 +79,7 @@ class Display:
             print(f"{at}: {what} ({in_words(values)})", flush=True)
 
     def count(self, record):
+        """A job that has ended, now or as the ledger knew already."""
         row = self.rows[record["bracket"], record["rung"]]
         self.steps_left -= record["until"] - self.reached.get(record["trial"], 0)
         self.reached[record["trial"]] = record["until"]

@@ -133,7 +133,7 @@ def run_pass(folder, brackets, executor, display, stopped):
         scores[name] = {record["trial"]: record["score"] for record in known}
         fresh = [job for job in jobs if job.trial not in scores[name]]
         for record in known:
-            display.known(record)
+            display.count(record)
         open_jobs[name] = len(fresh)
         waiting.extend(fresh)
         if not fresh:

@@ -68,9 +68,14 @@ class Writers:
     def __enter__(self):
         # What stops a writer's own thread is raised again by flush: not to be printed besides.
         self.hook, self.level = threading.excepthook, tf.get_logger().level
-        threading.excepthook = lambda arguments: None
+        threading.excepthook = self.leave_out_writers
         tf.get_logger().setLevel("FATAL")
         return self
+
+    def leave_out_writers(self, arguments):
+        """What Python calls when a thread ends with an exception."""
+        if arguments.thread is None or arguments.thread.name != "EventLoggerThread":
+            self.hook(arguments)
 
     def __exit__(self, *error):
         for writer in self.writers.values():
