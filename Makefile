@@ -52,7 +52,7 @@ lint: .venv/ready
 	$(python) -m pip install --quiet --editable .
 	rm -rf build/defaults
 	$(python) tests/render.py build/defaults project_slug=defaults >/dev/null
-	$(python) -m pip install --quiet "build/defaults/defaults[dev]"
+	$(python) -m pip install --quiet "build/defaults/defaults[dev,ray]"
 	touch $@
 
 clean:

@@ -39,6 +39,7 @@ hpsearch/learningrate.py
 hpsearch/ledger.py
 hpsearch/local.py
 hpsearch/randomsearch.py
+hpsearch/ray_cluster.py
 hpsearch/search.py
 hpsearch/stages.py
 hpsearch/trial.py
@@ -61,6 +62,7 @@ tests/data_tests/test_mirrors.py
 tests/kills.py
 tests/power_cuts.py
 tests/runs.py
+tests/searches.py
 tests/test_background.py
 tests/test_bad_input.py
 tests/test_batches.py
@@ -75,10 +77,12 @@ tests/test_kills.py
 tests/test_models.py
 tests/test_power_cuts.py
 tests/test_progress.py
+tests/test_ray.py
 tests/test_resume.py
 tests/test_run_folder.py
 tests/test_schedulers.py
 tests/test_search.py
+tests/test_search_folder.py
 tests/test_tensorboard.py
 tests/test_verification.py
 training/__init__.py

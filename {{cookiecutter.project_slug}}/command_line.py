@@ -19,12 +19,15 @@ STAGES = (
 )  # fmt: skip
 SEARCH = (
     Setting("nb_process", int, 4, "processes that train at the same time", 1, 1024),
+    Setting("executor", str, "local", "where: on this machine, or on a Ray cluster",
+            choices=("local", "ray")),
+    Setting("ray_address", str, "auto", "the cluster's host:port; auto: the one of this machine"),
     Setting("search_seed", int, 0, "what the configurations are drawn from", 0, 2**31 - 2),
     Setting("fixed_params", str, "{}", "hyper-parameters not to search, as '{\"lr\": 0.001}'"),
     Setting("eta", int, 3, "hyperband keeps one trial in so many", 2, 100),
     Setting("min_iter", int, None, "fewest steps of a trial; max_iter / 27 if not given", 1, 10**9),
     Setting("dry_run", bool, False, "print the schedule and what it takes, write nothing"),
-)
+)  # fmt: skip
 SHELL = (
     Setting("model_name", str, DEFAULT_MODEL, "the model", choices=tuple(MODELS)),
     Setting("best", bool, False, "best known hyper-parameters; an explicit flag still wins"),
@@ -111,6 +114,8 @@ def check_combination(given):
             setting.check(given[setting.name])
         if setting in SEARCH and setting.name in given and not searching:
             raise ConfigError(f"--{setting.name} goes with --search or --fullsearch")
+    if "ray_address" in given and given.get("executor") != "ray":
+        raise ConfigError("--ray_address goes with --executor=ray")
     if given.get("best") and stages and given.get("search") != "lr":
         raise ConfigError(f"--best goes with training, not with --{stage}")
 

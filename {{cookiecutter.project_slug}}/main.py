@@ -67,8 +67,6 @@ def fail(error, status, debug=False):
     """Print one line about what went wrong, and with --debug how it came to it."""
     if debug:
         traceback.print_exc()
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        error = f"{error.filename}: {error.strerror}"
     print(f"error: {one_line(error)}", file=sys.stderr)
     return status
 

@@ -10,6 +10,11 @@ FIELDS = {"trial": int, "until": int, "state": str, "hyperparameters": dict, "sh
 TRAINED = "trained"  # the other states are diverged and failed: states, never scores
 
 
+def without_score(state, reason):
+    """The outcome of a job that gave no score."""
+    return {"state": state, "score": None, "reason": reason}
+
+
 def checksum(record):
     """SHA-256 of a record without its checksum, as JSON with sorted keys."""
     content = {name: value for name, value in record.items() if name != "sha256"}

@@ -9,6 +9,8 @@ import sys
 import threading
 from multiprocessing.connection import wait
 
+from hpsearch.ledger import without_score
+
 ATTEMPTS = 3  # of a job whose process dies
 
 
@@ -42,13 +44,7 @@ def serve(jobs, lifeline, gpu):
             config, until = jobs.recv()
         except EOFError:
             return
-        try:
-            outcome = trial.run(config, until, models)
-        except Exception as error:  # whatever a model's code does, the search goes on
-            from training.run_folder import one_line
-
-            reason = f"{type(error).__name__}: {one_line(error)}"
-            outcome = {"state": "failed", "score": None, "reason": reason}
+        outcome = trial.run(config, until, models)
         if outcome is None:
             return
         jobs.send(outcome)
@@ -82,13 +78,23 @@ class Worker:
         self.lifeline.close()
 
 
-class LocalExecutor:
-    """`with LocalExecutor(nb_process) as executor`: start jobs, wait for what comes of them."""
+def count_processors():
+    """Those that this process may use, which on a cluster are not all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
-    def __init__(self, nb_process):
+
+class LocalExecutor:
+    """`with LocalExecutor(nb_process) as executor`: start jobs, wait for what comes of them.
+
+    threads: of each process; None divides the processors among them.
+    """
+
+    def __init__(self, nb_process, threads=None):
         gpus = count_gpus()
         self.gpus = [i % gpus if gpus else None for i in range(nb_process)]
-        self.threads = max(1, (os.cpu_count() or 1) // nb_process)
+        self.threads = threads or max(1, count_processors() // nb_process)
         self.workers, self.deaths = [], {}
 
     def __enter__(self):
@@ -139,7 +145,7 @@ class LocalExecutor:
         fresh = self.replace(worker)
         if deaths >= ATTEMPTS:
             worker.job = job
-            return {"state": "failed", "score": None, "reason": f"its process died {deaths} times"}
+            return without_score("failed", f"its process died {deaths} times")
         fresh.give(job, worker.config)
         return None
 

@@ -151,6 +151,9 @@ def run_pass(folder, brackets, executor, display, stopped):
             return False
         for job, outcome in executor.finished(timeout=0.2):
             running -= 1
+            if outcome["state"] is None:
+                where = f"trial {job.trial:04}: {outcome['reason']}"
+                raise OSError(f"{where}; the same command goes on once this is mended")
             display.finished(folder.ledger.add(job, outcome))
             scores[job.bracket][job.trial] = outcome["score"]
             open_jobs[job.bracket] -= 1

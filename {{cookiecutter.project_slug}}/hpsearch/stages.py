@@ -44,12 +44,8 @@ def settings_of(model_class, given, options):
     if kind != "lr" and not any(s.search for s in tables.values() if s.name not in fixed):
         raise ConfigError(f"{model_class.__name__} has no hyper-parameter left to search")
     for setting in tables.values():
-        if (
-            len(setting.search) == 2
-            and not setting.choices
-            and setting.search[0] > setting.search[1]
-        ):
-            raise ConfigError(f"the search range of {setting.name} is empty: {setting.search}")
+        if setting.search and setting.name not in fixed:
+            setting.check_search()
     names = [s.name for s in RUN_SETTINGS if s.name not in ("max_iter", "result_dir", "threads")]
     return {
         "model_name": model_class.__name__,
@@ -98,11 +94,11 @@ def search(model_class, given, options):
     if options["dry_run"]:
         return dry_run(model_class, settings, options["nb_process"])
     path = Path(given["result_dir"]).expanduser() if given.get("result_dir") else None
-    with SearchFolder(settings, path) as folder, StopSignals() as stop:
+    with executor_for(given, options) as executor, SearchFolder(settings, path) as folder:
         print(f"{settings['search']} search of {settings['model_name']} in {folder.path}")
         with (
+            StopSignals() as stop,  # after Ray, which takes SIGTERM for itself
             display.Display(settings["objective"][1], searched(model_class, settings)) as shown,
-            LocalExecutor(options["nb_process"]) as executor,
         ):
             whole = run(folder, model_class, executor, shown, lambda: stop.received)
         if not whole:
@@ -113,6 +109,16 @@ def search(model_class, given, options):
         quoted = shlex.quote(str(folder.path))
         print(f"Next: python main.py --promote --result_dir={quoted}")
     return 0
+
+
+def executor_for(given, options):
+    """What runs the jobs, as --executor says."""
+    if options["executor"] == "local":
+        return LocalExecutor(options["nb_process"], given.get("threads"))
+    from hpsearch.ray_cluster import RayExecutor
+
+    device = given.get("device")
+    return RayExecutor(options["nb_process"], given.get("threads"), options["ray_address"], device)
 
 
 def dry_run(model_class, settings, nb_process):

@@ -64,6 +64,18 @@ class Setting(NamedTuple):
             raise ConfigError(f"--{self.name}={value} is not allowed: it must be {self.allowed()}")
         return value
 
+    def check_search(self):
+        """ConfigError if there is nothing to draw in search, or something that is not allowed."""
+        for value in self.search:
+            self.check(value)
+        if not self.choices and self.type is not bool:
+            low, high = self.search
+            if not low <= high or (self.scale == "log" and low <= 0):
+                raise ConfigError(
+                    f"{self.name} cannot be searched from {low} to {high} on a {self.scale} scale; "
+                    "mend its table in models/"
+                )
+
     def draw(self, seed):
         """A random value from what a search draws from: a pure function of (seed, name)."""
         random = random_stream(seed, f"hyper-parameter {self.name}")

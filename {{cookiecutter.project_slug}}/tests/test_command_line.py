@@ -13,10 +13,11 @@ from models import MODELS
 from training.files import PROJECT
 
 COMMON = """
-    batch_size best debug decay_steps deterministic device dry_run eta eval_every evaluate fake_data
-    fixed_params from_checkpoint fullsearch help infer input jit keep_checkpoint_every_n_hours
-    log_every lr lr_schedule max_iter max_to_keep min_iter model_name nb_process optimizer promote
-    random_seed result_dir save_checkpoint_secs save_every search search_seed step threads verify
+    batch_size best debug decay_steps deterministic device dry_run eta eval_every evaluate
+    executor fake_data fixed_params from_checkpoint fullsearch help infer input jit
+    keep_checkpoint_every_n_hours log_every lr lr_schedule max_iter max_to_keep min_iter
+    model_name nb_process optimizer promote random_seed ray_address result_dir
+    save_checkpoint_secs save_every search search_seed step threads verify
 """.split()
 OWN = {"LinearRegression": ["initial_mean", "initial_stddev"], "MNIST": ["hidden1", "hidden2"]}
 

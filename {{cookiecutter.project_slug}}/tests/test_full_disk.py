@@ -1,12 +1,14 @@
 """A disk that is full stops a run with a clear word, and costs nothing that was saved."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
 from runs import digests, metrics, read, train
+from searches import FLAGS, assert_same, ledger, search
 
 from training.files import PROJECT
 
@@ -21,19 +23,30 @@ def can_mount():
     return shutil.which("unshare") and subprocess.run(command, capture_output=True).returncode == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not can_mount(), reason="no small disk to be had")
-def test_a_run_on_a_full_disk_fails_clearly_and_goes_on_when_there_is_room(tmp_path):
-    disk, saved = tmp_path / "disk", tmp_path / "saved"
+needs_a_disk = pytest.mark.skipif(
+    sys.platform != "linux" or not can_mount(), reason="no small disk to be had"
+)
+
+
+def on_a_disk(options, folder, *flags):
+    """Call main.py with its result_dir on a disk of its own, which is then copied to folder."""
+    disk = folder.with_name(f"{folder.name} disk")
     disk.mkdir()
-    flags = " ".join(f"--{name}={value}" for name, value in SETTINGS.items())
-    # The small disk is there as long as this shell: what is on it then is copied.
+    # The disk is there as long as this shell.
     script = (
-        f"mount -t tmpfs -o size=4m none {disk} || exit 99;"
-        f"{sys.executable} main.py {flags} --result_dir={disk}/run; status=$?;"
-        f"cp -r {disk}/run {saved}; exit $status"
+        f"mount -t tmpfs -o {options} none '{disk}' || exit 99;"
+        f"{sys.executable} main.py {shlex.join(flags)} '--result_dir={disk}/run'; status=$?;"
+        f"cp -r '{disk}/run' '{folder}'; exit $status"
     )
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
-    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+
+
+@needs_a_disk
+def test_a_run_on_a_full_disk_fails_clearly_and_goes_on_when_there_is_room(tmp_path):
+    saved = tmp_path / "saved"
+    flags = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    answer = on_a_disk("size=4m", saved, *flags)
     assert answer.returncode == 1, answer.stderr
     (line,) = answer.stderr.splitlines()
     assert line.startswith("error: ") and "space" in line.lower()
@@ -44,6 +57,28 @@ def test_a_run_on_a_full_disk_fails_clearly_and_goes_on_when_there_is_room(tmp_p
     train(SETTINGS | {"result_dir": str(tmp_path / "straight")})
     assert digests(saved) == digests(tmp_path / "straight")
     assert metrics(saved) == metrics(tmp_path / "straight")
+
+
+@needs_a_disk
+def test_a_search_on_a_full_disk_stops_clearly_and_goes_on_when_there_is_room(tmp_path):
+    answer = on_a_disk("size=1m", tmp_path / "saved", *FLAGS, "--nb_process=2")
+    assert answer.returncode == 1, answer.stderr
+    (line,) = answer.stderr.splitlines()
+    assert "space" in line.lower() and line.endswith("the same command goes on once this is mended")
+    states = {record["state"] for record in ledger(tmp_path / "saved")}
+    assert states == {"trained"}  # a disk says nothing about a trial
+    for folder in (tmp_path / "saved", tmp_path / "straight"):
+        assert search(folder, 2).wait(300) == 0
+    assert_same(tmp_path / "saved", tmp_path / "straight")
+
+
+@needs_a_disk
+@pytest.mark.parametrize("flags", [[], ["--search=random"]], ids=["run", "search"])
+def test_a_disk_that_cannot_be_written_is_said_in_one_line(tmp_path, flags):
+    answer = on_a_disk("ro", tmp_path / "saved", "--nojit", *flags)
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines()[0].endswith("/run: Read-only file system")
+    assert "Traceback" not in answer.stderr
 
 
 def run_with_a_limit(size, settings, folder):

@@ -23,6 +23,21 @@ def test_random_configs_are_pure_and_lie_in_their_ranges(name):
             assert setting.search[0] <= min(values) < max(values) <= setting.search[1]
 
 
+@pytest.mark.parametrize(
+    "setting, words",
+    [
+        (Setting("units", int, 8, "", 1, 99, search=(64, 16)), "units cannot be searched from 64"),
+        (Setting("units", int, 8, "", 1, 99, search=(16, 128)), "units=128 is not allowed"),
+        (Setting("decay", float, 0.1, "", search=(0.0, 1.0), scale="log"), "on a log scale"),
+        (Setting("kind", str, "a", "", choices=("a", "b"), search=("c",)), "kind=c is not allowed"),
+    ],
+)
+def test_a_search_range_with_nothing_to_draw_is_refused(setting, words):
+    with pytest.raises(ConfigError, match=words):
+        setting.check_search()
+    setting._replace(search=(setting.default,) * 2).check_search()
+
+
 def test_a_fixed_parameter_wins_and_leaves_the_others_as_drawn():
     free, fixed = MNIST.get_random_config({}, 1), MNIST.get_random_config({"lr": 0.5}, 1)
     assert fixed == free | {"lr": 0.5}

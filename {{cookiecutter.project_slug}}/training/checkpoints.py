@@ -28,6 +28,7 @@ from training.files import (
     write_atomically,
     write_json,
 )
+from training.run_folder import one_line
 
 PREFIX = "model.ckpt"
 FIELDS = {"step": int, "files": dict, "weights_sha256": str, "time": float}  # of a line
@@ -96,9 +97,13 @@ class Checkpoints:
         """Write the variables to the files of a checkpoint, which counts once committed."""
         self.saved_at = self.clock()
         self.path.mkdir(exist_ok=True)
-        if not self.records:  # the graph does not change: once is enough
-            saver.export_meta_graph(str(self.path / f"{PREFIX}.meta"))
-        saver.save(session, self.prefix(step), write_meta_graph=False, write_state=False)
+        try:
+            if not self.records:  # the graph does not change: once is enough
+                saver.export_meta_graph(str(self.path / f"{PREFIX}.meta"))
+            saver.save(session, self.prefix(step), write_meta_graph=False, write_state=False)
+        except tf.errors.OpError as error:  # the disk is full, say
+            reason = one_line(error)
+            raise OSError(f"{self.prefix(step)} cannot be written: {reason}") from None
 
     def commit(self, step, weights):
         """Wait until the files of a checkpoint are on the disk, and add its line.

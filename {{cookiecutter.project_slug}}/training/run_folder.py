@@ -36,6 +36,8 @@ FIELDS = {"step": int, "split": str}  # of a line of metrics.jsonl
 
 def one_line(error):
     """What an exception says, in one line; TensorFlow puts pages about its graph before it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" :\t")]
     said = [after for line, after in zip(lines, lines[1:], strict=False) if line[:6] == "Node: "]
     said += [line for line in lines if not line.startswith("Graph execution error")]

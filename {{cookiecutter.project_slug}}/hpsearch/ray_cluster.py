@@ -1,0 +1,104 @@
+"""Run jobs as tasks of a Ray cluster, whose machines share the folders of project and results."""
+
+import os
+import socket
+from pathlib import Path
+
+from hpsearch.ledger import without_score
+from hpsearch.local import ATTEMPTS
+from models.hyperparameters import ConfigError
+from training.files import PROJECT
+from training.run_folder import one_line
+
+models = None  # of one of Ray's processes, which it keeps for the next task
+
+
+def train(config, until):
+    """One job, in a process of Ray's on any machine."""
+    global models
+    from hpsearch import trial
+
+    models = models or trial.Models()
+    return trial.run(config, until, models)
+
+
+def refuse_unreachable(address):
+    """OSError if nobody answers at host:port; Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        raise ConfigError(f"--ray_address={address} is neither host:port nor auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise OSError(f"--ray_address={address}: {one_line(error)}") from None
+
+
+class RayExecutor:
+    """`with RayExecutor(nb_process, threads, address) as executor`, used like the local one.
+
+    A task takes as many processors as it has threads, and a GPU where the cluster has some. If
+    its process or its machine dies, Ray runs it again: the trial goes on from its checkpoint.
+    """
+
+    def __init__(self, nb_process, threads, address, device=None):
+        try:
+            import ray
+        except ImportError:
+            raise ConfigError("--executor=ray needs Ray: pip install -e '.[ray]'") from None
+        self.ray, self.nb_process, self.threads, self.running = ray, nb_process, threads or 1, {}
+        refuse_unreachable(address)
+        path = os.pathsep.join([str(PROJECT), "${PYTHONPATH}"])
+        try:
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": {"PYTHONPATH": path}},
+                log_to_driver=False,
+                logging_level="error",
+            )
+        except ConnectionError as error:
+            reason = one_line(error)
+            if address == "auto":
+                reason = "no cluster on this machine; start one with `ray start --head`"
+            raise OSError(f"--ray_address={address}: {reason}") from None
+        gpus = ray.cluster_resources().get("GPU") and device != "cpu"
+        self.task = ray.remote(train).options(
+            num_cpus=self.threads,
+            num_gpus=1 if gpus else 0,
+            max_retries=ATTEMPTS - 1,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for reference in self.running:
+            self.ray.cancel(reference, force=True)
+        self.ray.shutdown()
+
+    def is_free(self):
+        """Whether another job can be started."""
+        return len(self.running) < self.nb_process
+
+    def start(self, job, config):
+        """Submit a job."""
+        folder = str(Path(config["result_dir"]).absolute())  # Ray's processes start elsewhere
+        config |= {"result_dir": folder, "threads": self.threads}
+        self.running[self.task.remote(config, job.until)] = job, config
+
+    def finished(self, timeout):
+        """What came of jobs within so many seconds: [(job, outcome)]."""
+        done, _ = self.ray.wait(list(self.running), timeout=timeout)
+        found = []
+        for reference in done:
+            job, config = self.running.pop(reference)
+            try:
+                outcome = self.ray.get(reference)
+            except self.ray.exceptions.RayError as error:
+                outcome = without_score("failed", f"{type(error).__name__}: {one_line(error)}")
+            if outcome is None:  # its machine was told to stop
+                self.start(job, config)
+            else:
+                found.append((job, outcome))
+        return found

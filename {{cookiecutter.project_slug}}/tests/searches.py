@@ -1,0 +1,47 @@
+"""To start a search as a user does and to read what it left: used by the tests of searches."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from runs import read
+
+from training.files import PROJECT
+
+LAST = 54  # steps
+FLAGS = [f"--max_iter={LAST}", "--min_iter=6", "--nojit", "--search_seed=3", "--search=hyperband"]
+
+
+def ledger(folder):
+    """The ledger's records, sorted by trial."""
+    records = lines_of(folder / "ledger.jsonl")
+    return sorted(records, key=lambda record: (record["trial"], record["until"]))
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def search(folder, nb_process, *flags):
+    """Start a search as a user does."""
+    command = [sys.executable, "main.py", *FLAGS, f"--nb_process={nb_process}"]
+    command += [f"--result_dir={folder}", *flags]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if os.name != "nt":  # tests that run in the background inherit an ignored SIGINT
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, cwd=PROJECT, **options)
+
+
+def assert_same(folder, straight):
+    assert ledger(folder) == ledger(straight)
+    assert read(folder, "best.json") == read(straight, "best.json")
+
+
+def wait_for_lines(folder, count, process):
+    path, deadline = folder / "ledger.jsonl", time.monotonic() + 120
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,171 @@
+"""A search's folder, with a made-up objective: any order, any stop, any damage, one answer."""
+
+import json
+import random
+
+import pytest
+from runs import read
+from searches import assert_same, ledger, lines_of
+
+from hpsearch.display import Display, draw
+from hpsearch.search import SearchFolder, run
+from models import MODELS, ConfigError
+
+
+class MadeUp:
+    """An executor without processes: scores by a formula, in a random order."""
+
+    def __init__(self, order, width=4, stop_after=None):
+        self.chance, self.width, self.stop_after = random.Random(order), width, stop_after
+        self.running, self.done = [], 0
+
+    def is_free(self):
+        return len(self.running) < self.width
+
+    def start(self, job, config):
+        self.running.append(job)
+
+    def finished(self, timeout):
+        job = self.running.pop(self.chance.randrange(len(self.running)))
+        self.done += 1
+        if job.trial % 7 == 0:
+            return [(job, {"state": "failed", "score": None, "reason": "made up"})]
+        return [(job, {"state": "trained", "score": score(job)} | NOTHING)]
+
+    def stopped(self):
+        return self.stop_after is not None and self.done >= self.stop_after
+
+
+NOTHING = {"valid": {}, "weights_sha256": ""}
+
+
+def score(job):
+    return -abs(job.hyperparameters["lr"] - 0.01) + job.until / 1e6
+
+
+def settings(**changed):
+    base = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}
+    return {
+        "model_name": "MNIST", "search": "fullsearch", "search_seed": 0, "max_iter": 81,
+        "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base,
+        "objective": ["accuracy", "max"], "run": {},
+    } | changed  # fmt: skip
+
+
+def made_up_search(path, executor, **changed):
+    names = ["lr"]
+    with SearchFolder(settings(**changed), path) as folder, Display("max", names) as display:
+        return run(folder, MODELS["MNIST"], executor, display, executor.stopped)
+
+
+def test_any_order_of_completion_gives_the_same_ledger(tmp_path, capsys):
+    for order, width in [(0, 1), (1, 4), (2, 64)]:
+        assert made_up_search(tmp_path / f"{order}", MadeUp(order, width))
+    assert_same(tmp_path / "1", tmp_path / "0")
+    assert_same(tmp_path / "2", tmp_path / "0")
+    whole = [r for r in ledger(tmp_path / "0") if r["until"] == 81 and r["state"] == "trained"]
+    assert read(tmp_path / "0", "best.json")["score"] == max(r["score"] for r in whole)
+
+
+def test_a_search_that_was_stopped_anywhere_goes_on_to_the_same_end(tmp_path, capsys):
+    made_up_search(tmp_path / "straight", MadeUp(0))
+    total = len(ledger(tmp_path / "straight"))
+    for stop in range(0, total, 37):
+        folder = tmp_path / f"{stop}"
+        assert made_up_search(folder, MadeUp(1, stop_after=stop)) is False
+        with open(folder / "ledger.jsonl", "a") as file:
+            file.write('{"trial": 3, "torn')
+        executor = MadeUp(2)
+        assert made_up_search(folder, executor) is True
+        assert_same(folder, tmp_path / "straight")
+        assert executor.done < total or stop == 0  # what was there was not run again
+
+
+def test_an_altered_line_is_said_and_its_job_is_run_again(tmp_path, capsys):
+    made_up_search(tmp_path / "search", MadeUp(0))
+    before = ledger(tmp_path / "search")
+    path = tmp_path / "search" / "ledger.jsonl"
+    records = lines_of(path)
+    records[3]["score"] = 99.0
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    made_up_search(tmp_path / "search", MadeUp(0))
+    assert f"trial {records[3]['trial']} was altered" in capsys.readouterr().out
+    assert ledger(tmp_path / "search") == before
+
+
+def test_a_search_with_other_settings_or_of_another_model_is_refused(tmp_path, capsys):
+    made_up_search(tmp_path / "search", MadeUp(0))
+    with pytest.raises(ConfigError, match=r"search_seed=0 \(now 1\)"):
+        made_up_search(tmp_path / "search", MadeUp(0), search_seed=1)
+    with pytest.raises(ConfigError, match="model_name=MNIST"):
+        made_up_search(tmp_path / "search", MadeUp(0), model_name="LinearRegression")
+
+
+def test_two_parents_on_one_search_are_one_too_many(tmp_path):
+    with (
+        SearchFolder(settings(), tmp_path / "search"),
+        pytest.raises(BlockingIOError, match="in use by another search"),
+        SearchFolder(settings(), tmp_path / "search"),
+    ):
+        pass
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("ten years")
+    with pytest.raises(FileExistsError, match="thesis.txt but no search"):
+        made_up_search(tmp_path, MadeUp(0))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_search_in_which_nothing_could_be_trained_says_so(tmp_path, capsys):
+    class Failing(MadeUp):
+        def finished(self, timeout):
+            return [(self.running.pop(), {"state": "failed", "score": None, "reason": "no"})]
+
+    with pytest.raises(ValueError, match="no trial could be trained to the end"):
+        made_up_search(tmp_path / "search", Failing(0))
+    assert not (tmp_path / "search" / "best.json").exists()
+
+
+def test_the_same_settings_have_the_same_folder(results):
+    one, two, other = (SearchFolder(settings(eta=eta)) for eta in (3, 3, 4))
+    assert one.path == two.path != other.path and not results.exists()
+
+
+def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
+    made_up_search(tmp_path / "search", MadeUp(0))
+    with SearchFolder(settings(), tmp_path / "search") as folder:
+        draw(folder)
+    assert (tmp_path / "search" / "search.png").exists()
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ("--search=grid", ["--search=grid", "one of random, hyperband, lr"]),
+        ("--nb_process=2", ["--nb_process goes with --search"]),
+        ("--search=lr --nb_process=0", ["--nb_process=0", "from 1"]),
+        ("--search=lr --fullsearch", ["one stage"]),
+        ("--search=hyperband --random_seed=1", ["--random_seed", "--search_seed"]),
+        ("--search=hyperband --min_iter=300", ["--min_iter=300", "--max_iter=200"]),
+        ("--search=hyperband --fixed_params={", ["--fixed_params={", "initial_mean"]),
+        ('--search=lr --fixed_params={"lrr":1}', ["lrr is not", "lr (float, from 1e-09 to 1000)"]),
+        ('--search=lr --fixed_params={"lr":"x"}', ["--lr=x", "float"]),
+        ('--search=lr --fixed_params={"lr":-1}', ["--lr=-1", "from"]),
+        ("--search=hyperband --lr=1 --optimizer=sgd --initial_stddev=1", ["left to search"]),
+        ("--promote", ["--promote needs --result_dir"]),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(shell, flags, words, results):
+    status, _, errors = shell(*flags.split())
+    assert status == 2 and errors.count("\n") == 1, errors
+    for word in words:
+        assert word in errors
+    assert not results.exists()
+
+
+def test_a_dry_run_prints_the_schedule_and_writes_nothing(shell, results):
+    status, output, errors = shell("--search=hyperband", "--dry_run", "--nojit")
+    assert (status, errors) == (0, "") and not results.exists()
+    assert "49 trials, 2,628 steps, 4 processes" in output
+    assert "MB of disk" in output
