@@ -20,9 +20,9 @@ EPOCH, MAX_EPOCHS, ETA = 550, 9, 3  # steps; as in contestants/search_space.py
 SEARCH = prepare.BUILD / "search"
 
 
-def ours(project, nb_process):
+def ours(project, nb_process, *own):
     """Our search, as a user types it."""
-    flags = ["--model_name=MNIST", "--search=hyperband", f"--nb_process={nb_process}"]
+    flags = ["--model_name=MNIST", "--search=hyperband", f"--nb_process={nb_process}", *own]
     flags += [f"--max_iter={MAX_EPOCHS * EPOCH}", f"--min_iter={EPOCH}", f"--eta={ETA}"]
     return [sys.executable, project / "main.py", *flags, f"--result_dir={SEARCH}"]
 
@@ -46,9 +46,15 @@ def main():
     prepare.BUILD.mkdir(parents=True, exist_ok=True)
     _, project = prepare.template_and_project()
     data = prepare.real_digits(project)
-    commands = {f"ours, {count} processes": ours(project, count) for count in (1, 2)}
+    commands = {
+        "ours, 2 processes": ours(project, 2),
+        "ours, 1 process": ours(project, 1),
+        "ours, 1 process, 1 thread": ours(project, 1, "--threads=1"),
+    }
     for label, name in (("KerasTuner", "search_keras_tuner"), ("Optuna", "search_optuna")):
-        commands[label] = [sys.executable, FOLDER / f"{name}.py", f"--data={data}"]
+        command = [sys.executable, FOLDER / f"{name}.py", f"--data={data}"]
+        commands[f"{label}, Keras as it comes"] = [*command, "--as_it_comes"]
+        commands[f"{label}, an epoch a call"] = command
     results = {name: [] for name in commands}
     for i in range(options.rounds):
         for name, command in commands.items():

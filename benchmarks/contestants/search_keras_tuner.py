@@ -4,6 +4,7 @@ Its own way to several processes needs a chief and tuners as services on ports; 
 share what one has.
 """
 
+import functools
 import json
 import tempfile
 
@@ -12,7 +13,7 @@ import keras_tuner
 import search_space as space
 
 
-def build(hp):
+def build(hp, as_it_comes):
     widths = {"min_value": space.WIDTHS[0], "max_value": space.WIDTHS[1], "sampling": "log"}
     rates = {"min_value": space.RATES[0], "max_value": space.RATES[1], "sampling": "log"}
     return space.build(
@@ -20,16 +21,17 @@ def build(hp):
         hp.Int("hidden2", **widths),
         hp.Float("lr", **rates),
         hp.Choice("optimizer", list(space.OPTIMIZERS)),
+        as_it_comes,
     )
 
 
 def main():
-    options = contest.arguments()
+    options = contest.arguments("as_it_comes")
     images, labels = contest.load(options.data, "train")
     valid_images, valid_labels = contest.load(options.data, "valid")
     with tempfile.TemporaryDirectory() as folder:
         tuner = keras_tuner.Hyperband(
-            build,
+            functools.partial(build, as_it_comes=options.as_it_comes),
             objective="val_accuracy",
             max_epochs=space.MAX_EPOCHS,
             factor=space.ETA,

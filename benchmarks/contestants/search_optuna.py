@@ -43,6 +43,7 @@ def work(options, folder, seed):
             trial.suggest_int("hidden2", *space.WIDTHS, log=True),
             trial.suggest_float("lr", *space.RATES, log=True),
             trial.suggest_categorical("optimizer", list(space.OPTIMIZERS)),
+            options.as_it_comes,
         )
         history = model.fit(
             images,
@@ -74,15 +75,15 @@ def study_in(folder, seed):
 
 
 def main():
-    options = contest.arguments("worker")
+    options = contest.arguments("worker", "as_it_comes")
     if options.worker:
         work(options, options.project, seed=1)
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         study = study_in(folder, seed=0)
-        command = [sys.executable, sys.argv[0], "--worker", f"--data={options.data}"]
-        other = subprocess.Popen([*command, f"--project={folder}"])
+        command = [sys.executable, *sys.argv, "--worker", f"--project={folder}"]
+        other = subprocess.Popen(command)
         work(options, folder, seed=0)
         other.wait()
         trials = study.trials

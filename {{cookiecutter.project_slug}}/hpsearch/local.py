@@ -1,5 +1,6 @@
 """Run jobs in processes on this machine, each of which imports TensorFlow once and stays."""
 
+import collections
 import multiprocessing
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import threading
 from multiprocessing.connection import wait
 
+from hpsearch import trial
 from hpsearch.ledger import without_score
 
 ATTEMPTS = 3  # of a job whose process dies
@@ -36,8 +38,6 @@ def serve(jobs, lifeline, gpu):
             os._exit(1)  # a run may be killed at any instant
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    from hpsearch import trial  # here: not before the GPU is chosen
-
     models = trial.Models()
     while True:
         try:
@@ -62,10 +62,12 @@ class Worker:
         theirs.close()
         their_end.close()
         self.job = self.config = None
+        self.trials = collections.deque(maxlen=trial.KEPT_MODELS)  # whose models it may still have
         self.gpu = gpu
 
     def give(self, job, config):
         self.job, self.config = job, config
+        self.trials.append(job.trial)
         self.jobs.send((config, job.until))
 
     def stop(self):
@@ -111,16 +113,24 @@ class LocalExecutor:
         busy = sum(worker.job is not None for worker in self.workers)
         return busy < len(self.gpus)
 
+    def idle(self):
+        return [worker for worker in self.workers if worker.job is None]
+
+    def at_hand(self):
+        """The trials whose models idle processes may still have."""
+        return [number for worker in self.idle() for number in worker.trials]
+
     def start(self, job, config):
-        """Start a job in a process that has none."""
-        idle = [worker for worker in self.workers if worker.job is None]
+        """Start a job in a process that has none, best in the one that has the trial's model."""
+        idle = self.idle()
         if not idle:
             idle = [Worker(self.gpus[len(self.workers)])]
             self.workers += idle
+        worker = next((worker for worker in idle if job.trial in worker.trials), idle[0])
         try:
-            idle[0].give(job, config | {"threads": self.threads})
+            worker.give(job, config | {"threads": self.threads})
         except OSError:  # it died while it had nothing to do
-            self.replace(idle[0]).give(job, config | {"threads": self.threads})
+            self.replace(worker).give(job, config | {"threads": self.threads})
 
     def finished(self, timeout):
         """What came of jobs within so many seconds: [(job, outcome)]."""

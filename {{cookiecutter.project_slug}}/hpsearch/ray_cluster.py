@@ -81,6 +81,10 @@ class RayExecutor:
         """Whether another job can be started."""
         return len(self.running) < self.nb_process
 
+    def at_hand(self):
+        """Trials that should go first; Ray chooses processes by itself."""
+        return []
+
     def start(self, job, config):
         """Submit a job."""
         folder = str(Path(config["result_dir"]).absolute())  # Ray's processes start elsewhere

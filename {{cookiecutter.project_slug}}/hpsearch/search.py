@@ -118,10 +118,15 @@ def run(folder, model_class, executor, display, stopped=lambda: False):
 
 
 def run_pass(folder, brackets, executor, display, stopped):
-    """Run the brackets of a pass beside each other. Returns False if it was stopped."""
+    """Run the brackets of a pass beside each other. Returns False if it was stopped.
+
+    The first bracket goes first: its rungs wait for each other, meanwhile the others fill the gaps.
+    Of its jobs those go first whose model some process still has.
+    """
     direction = folder.settings["objective"][1]
     schedules = {bracket.name: halving.halve(bracket, direction) for bracket in brackets}
-    waiting, scores, open_jobs, running = collections.deque(), {}, {}, 0
+    waiting = {bracket.name: collections.OrderedDict() for bracket in brackets}
+    scores, open_jobs, running = {}, {}, 0
 
     def advance(name, sent):
         """Ask a schedule for its next rung; what the ledger holds is not run again."""
@@ -135,15 +140,17 @@ def run_pass(folder, brackets, executor, display, stopped):
         for record in known:
             display.count(record)
         open_jobs[name] = len(fresh)
-        waiting.extend(fresh)
+        waiting[name].update((job.trial, job) for job in fresh)
         if not fresh:
             advance(name, scores[name])
 
     for bracket in brackets:
         advance(bracket.name, None)
-    while waiting or running:
-        while waiting and executor.is_free() and not stopped():
-            job = waiting.popleft()
+    while running or any(waiting.values()):
+        while any(waiting.values()) and executor.is_free() and not stopped():
+            jobs = next(jobs for jobs in waiting.values() if jobs)
+            at_hand = (trial for trial in executor.at_hand() if trial in jobs)
+            job = jobs.pop(next(at_hand, next(iter(jobs))))
             display.started(job)
             executor.start(job, folder.config(job))
             running += 1

@@ -12,7 +12,7 @@ from training.checkpoints import Checkpoints
 from training.run_folder import one_line
 
 PATIENCE = 120  # seconds for whoever trained a trial before to end; a network's disk is slow to see
-KEPT_MODELS = 4  # graphs and sessions that a process keeps, for the next trial of the same shape
+KEPT_MODELS = 8  # graphs and sessions that a process keeps, for the next trial of the same shape
 
 
 class Models:

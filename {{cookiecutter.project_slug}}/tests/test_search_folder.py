@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 
 import pytest
 from runs import read
@@ -10,6 +12,7 @@ from searches import assert_same, ledger, lines_of
 from hpsearch.display import Display, draw
 from hpsearch.search import SearchFolder, run
 from models import MODELS, ConfigError
+from training.files import PROJECT
 
 
 class MadeUp:
@@ -21,6 +24,9 @@ class MadeUp:
 
     def is_free(self):
         return len(self.running) < self.width
+
+    def at_hand(self):
+        return []
 
     def start(self, job, config):
         self.running.append(job)
@@ -169,3 +175,32 @@ def test_a_dry_run_prints_the_schedule_and_writes_nothing(shell, results):
     assert (status, errors) == (0, "") and not results.exists()
     assert "49 trials, 2,628 steps, 4 processes" in output
     assert "MB of disk" in output
+
+
+def test_drawing_does_not_load_tensorflow(tmp_path, capsys):
+    made_up_search(tmp_path / "search", MadeUp(0))
+    program = (
+        "import sys; from pathlib import Path; from hpsearch.display import draw;"
+        "from hpsearch.search import SearchFolder; from training.files import read_json;"
+        f"path = Path({str(tmp_path / 'search')!r}); settings = read_json(path / 'search.json');"
+        "folder = SearchFolder(settings, path).__enter__(); draw(folder);"
+        "sys.exit('tensorflow.python' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT).returncode == 0
+
+
+def test_the_first_bracket_goes_first_and_of_it_what_is_at_hand(tmp_path, capsys):
+    class Watched(MadeUp):
+        started = []
+
+        def at_hand(self):
+            return [4, 3] if len(self.started) == 9 else []
+
+        def start(self, job, config):
+            self.started.append((job.bracket, job.rung, job.trial))
+            super().start(job, config)
+
+    made_up_search(tmp_path / "search", Watched(0, width=1), search="hyperband", max_iter=27)
+    rung = [trial for _, _, trial in Watched.started[9:12]]
+    assert [job[0] for job in Watched.started[:13]] == ["hyperband 2"] * 13
+    assert rung == [3, 5, 6]  # 4 was not promoted

@@ -42,6 +42,10 @@ class PutOff(types.ModuleType):
             self.__spec__.loader.exec_module(self)
         return getattr(self, name)
 
+    def is_tensor(self, value):
+        """Whether it is a tensor, as matplotlib asks of what it draws: none is, as yet."""
+        return False
+
 
 @contextlib.contextmanager
 def without_noise():
