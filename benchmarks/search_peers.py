@@ -1,5 +1,7 @@
 """The same search for digits beside KerasTuner and Optuna: time, epochs trained, what was found.
 
+In each round everybody has another seed.
+
     python benchmarks/search_peers.py --rounds=3
 
 Writes build/bench/search_peers.md and .json. contestants/search_space.py has the space of networks.
@@ -21,7 +23,7 @@ SEARCH = prepare.BUILD / "search"
 
 
 def ours(project, nb_process, *own):
-    """Our search, as a user types it."""
+    """Our search, as a user types it; --search_seed is added for each round."""
     flags = ["--model_name=MNIST", "--search=hyperband", f"--nb_process={nb_process}", *own]
     flags += [f"--max_iter={MAX_EPOCHS * EPOCH}", f"--min_iter={EPOCH}", f"--eta={ETA}"]
     return [sys.executable, project / "main.py", *flags, f"--result_dir={SEARCH}"]
@@ -48,7 +50,6 @@ def main():
     data = prepare.real_digits(project)
     commands = {
         "ours, 2 processes": ours(project, 2),
-        "ours, 1 process": ours(project, 1),
         "ours, 1 process, 1 thread": ours(project, 1, "--threads=1"),
     }
     for label, name in (("KerasTuner", "search_keras_tuner"), ("Optuna", "search_optuna")):
@@ -60,10 +61,10 @@ def main():
         for name, command in commands.items():
             shutil.rmtree(SEARCH, ignore_errors=True)
             if name.startswith("ours"):
-                result = found_by_us(processes.run(command, 2))
+                result = found_by_us(processes.run([*command, f"--search_seed={i}"], 2))
                 result.pop("output")
             else:
-                whole = processes.run(command, 2)
+                whole = processes.run([*command, f"--seed={i}"], 2)
                 lines = whole.pop("output").splitlines()
                 last = json.loads(lines[-1]) if whole["status"] == 0 else {"failed": lines[-1]}
                 result = whole | last

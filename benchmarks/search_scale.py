@@ -46,15 +46,21 @@ class MadeUp:
 def measure(trials, project):
     """Run and reopen a search of so many trials. Returns what it took."""
     sys.path.insert(0, str(project))
+    from hpsearch import randomsearch
     from hpsearch.display import Display
     from hpsearch.halving import Bracket
     from hpsearch.search import SearchFolder, run_pass
+    from models import MODELS
 
     settings = {"model_name": "MNIST", "search": "random", "objective": ["accuracy", "max"]}
     settings |= {"max_iter": 9, "search_seed": 0, "run": {}}
-    configs = {i: {"lr": (i + 1) / trials} for i in range(trials)}
-    bracket = Bracket("b", configs, [(trials, 1), (trials // 3, 3), (trials // 9, 9)])
-    jobs = sum(count for count, _ in bracket.rungs)
+    rungs = [(trials, 1), (trials // 3, 3), (trials // 9, 9)]
+    jobs = sum(count for count, _ in rungs)
+
+    def bracket():
+        configs = randomsearch.configurations(MODELS["MNIST"], 0, range(trials))
+        return Bracket("b", configs, rungs)
+
     with (
         tempfile.TemporaryDirectory() as folder,
         open(os.devnull, "w") as silence,
@@ -63,14 +69,15 @@ def measure(trials, project):
     ):
         with SearchFolder(settings, Path(folder)) as search:
             began = time.perf_counter()
-            display.begin([bracket])
-            run_pass(search, [bracket], MadeUp(), display, lambda: False)
+            brackets = [bracket()]
+            display.begin(brackets)
+            run_pass(search, brackets, MadeUp(), display, lambda: False)
             seconds = time.perf_counter() - began
         began = time.perf_counter()
         with SearchFolder(settings, Path(folder)) as search:
-            again = Display("max", ["lr"])
-            again.begin([bracket])
-            run_pass(search, [bracket], None, again, lambda: False)
+            again, brackets = Display("max", ["lr"]), [bracket()]
+            again.begin(brackets)
+            run_pass(search, brackets, None, again, lambda: False)
         reopen = time.perf_counter() - began
     return {"jobs": jobs, "milliseconds": 1e3 * seconds / jobs, "seconds_to_reopen": reopen}
 

@@ -27,6 +27,7 @@ def arguments(*own):
     parser.add_argument("--project", type=Path, help="folder of a rendered project")
     parser.add_argument("--epochs", type=int, default=10, help="epochs to time")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0, help="of a search")
     for name in own:
         parser.add_argument(f"--{name}", action="store_true")
     return parser.parse_args()

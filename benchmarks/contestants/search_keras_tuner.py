@@ -35,7 +35,7 @@ def main():
             objective="val_accuracy",
             max_epochs=space.MAX_EPOCHS,
             factor=space.ETA,
-            seed=0,
+            seed=options.seed,
             directory=folder,
         )
         tuner.search(

@@ -77,14 +77,14 @@ def study_in(folder, seed):
 def main():
     options = contest.arguments("worker", "as_it_comes")
     if options.worker:
-        work(options, options.project, seed=1)
+        work(options, options.project, 2 * options.seed + 1)
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        study = study_in(folder, seed=0)
+        study = study_in(folder, 2 * options.seed)
         command = [sys.executable, *sys.argv, "--worker", f"--project={folder}"]
         other = subprocess.Popen(command)
-        work(options, folder, seed=0)
+        work(options, folder, 2 * options.seed)
         other.wait()
         trials = study.trials
     epochs = sum(len(trial.intermediate_values) for trial in trials)

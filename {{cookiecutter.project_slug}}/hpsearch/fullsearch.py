@@ -27,6 +27,6 @@ def passes(model_class, settings):
             first = sum(len(bracket.trials) for bracket in first_pass)
             best = yield learningrate.brackets(best, settings["max_iter"], first)
             fixed = fixed | {"lr": best["lr"]}
-            yield hyperband.brackets(
-                lambda numbers: draw(numbers, fixed), *budget, first + learningrate.COUNT
-            )
+            first += learningrate.COUNT
+            name = "hyperband, lr fixed,"
+            yield hyperband.brackets(lambda numbers: draw(numbers, fixed), *budget, first, name)

@@ -24,11 +24,11 @@ def table(max_iter, min_iter, eta):
     return found
 
 
-def brackets(draw, max_iter, min_iter, eta, first=0):
+def brackets(draw, max_iter, min_iter, eta, first=0, name="hyperband"):
     """The brackets with their trials, numbered from `first`; draw as in random search."""
     found = []
     for s, rungs in table(max_iter, min_iter, eta).items():
         numbers = range(first, first + rungs[0][0])
-        found.append(Bracket(f"hyperband {s}", draw(numbers), rungs))
+        found.append(Bracket(f"{name} {s}", draw(numbers), rungs))
         first = numbers.stop
     return found

@@ -1,6 +1,7 @@
 """Run jobs in processes on this machine, each of which imports TensorFlow once and stays."""
 
 import collections
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -16,19 +17,36 @@ from hpsearch.ledger import without_score
 ATTEMPTS = 3  # of a job whose process dies
 
 
-def count_gpus():
-    """NVIDIA's GPUs here, without loading TensorFlow."""
+def visible_gpus():
+    """The GPUs that may be used, by the names that CUDA_VISIBLE_DEVICES has for them."""
+    allotted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allotted is not None:
+        return [name for name in allotted.split(",") if name.strip() and name.strip() != "-1"]
     if not shutil.which("nvidia-smi"):
-        return 0
+        return []
     answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
+    count = sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
+    return [str(i) for i in range(count)]
+
+
+@contextlib.contextmanager
+def without_interrupts():
+    """Processes that are started here do not hear Ctrl-C; this one hears it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve(jobs, lifeline, gpu):
     """In a worker: run jobs until the parent has none any more, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which sends SIGTERM
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     sys.stdout = open(os.devnull, "w")  # the parent's display says what is to be said
 
     def end_with_parent():
@@ -58,7 +76,8 @@ class Worker:
         self.jobs, theirs = context.Pipe()
         self.lifeline, their_end = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, their_end, gpu), daemon=True)
-        self.process.start()
+        with without_interrupts():
+            self.process.start()
         theirs.close()
         their_end.close()
         self.job = self.config = None
@@ -68,7 +87,8 @@ class Worker:
     def give(self, job, config):
         self.job, self.config = job, config
         self.trials.append(job.trial)
-        self.jobs.send((config, job.until))
+        with contextlib.suppress(OSError):  # if it is dead, it is so found by who waits for it
+            self.jobs.send((config, job.until))
 
     def stop(self):
         """End the process: a signal to finish its chunk and save, then the end."""
@@ -94,8 +114,8 @@ class LocalExecutor:
     """
 
     def __init__(self, nb_process, threads=None):
-        gpus = count_gpus()
-        self.gpus = [i % gpus if gpus else None for i in range(nb_process)]
+        gpus = visible_gpus() or [None]
+        self.gpus = [gpus[i % len(gpus)] for i in range(nb_process)]
         self.threads = threads or max(1, count_processors() // nb_process)
         self.workers, self.deaths = [], {}
 
@@ -127,10 +147,7 @@ class LocalExecutor:
             idle = [Worker(self.gpus[len(self.workers)])]
             self.workers += idle
         worker = next((worker for worker in idle if job.trial in worker.trials), idle[0])
-        try:
-            worker.give(job, config | {"threads": self.threads})
-        except OSError:  # it died while it had nothing to do
-            self.replace(worker).give(job, config | {"threads": self.threads})
+        worker.give(job, config | {"threads": self.threads})
 
     def finished(self, timeout):
         """What came of jobs within so many seconds: [(job, outcome)]."""
@@ -138,25 +155,25 @@ class LocalExecutor:
         busy = {worker.jobs: worker for worker in self.workers if worker.job is not None}
         for connection in wait(list(busy), timeout):
             worker = busy[connection]
+            job = worker.job
             try:
                 outcome = connection.recv()
+                worker.job = None
             except (EOFError, OSError):
                 outcome = self.died(worker)
-                if outcome is None:
-                    continue
-            found.append((worker.job, outcome))
-            worker.job = None
+            if outcome is not None:
+                found.append((job, outcome))
         return found
 
     def died(self, worker):
         """Replace a process that died; its job is resumed in the new one, a few times at most."""
-        job = worker.job
-        deaths = self.deaths[job.trial] = self.deaths.get(job.trial, 0) + 1
+        job, config = worker.job, worker.config
+        key = job.trial, job.until
+        deaths = self.deaths[key] = self.deaths.get(key, 0) + 1
         fresh = self.replace(worker)
-        if deaths >= ATTEMPTS:
-            worker.job = job
+        if deaths == ATTEMPTS:
             return without_score("failed", f"its process died {deaths} times")
-        fresh.give(job, worker.config)
+        fresh.give(job, config)
         return None
 
     def replace(self, worker):

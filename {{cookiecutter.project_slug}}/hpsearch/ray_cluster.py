@@ -63,11 +63,9 @@ class RayExecutor:
                 reason = "no cluster on this machine; start one with `ray start --head`"
             raise OSError(f"--ray_address={address}: {reason}") from None
         gpus = ray.cluster_resources().get("GPU") and device != "cpu"
-        self.task = ray.remote(train).options(
-            num_cpus=self.threads,
-            num_gpus=1 if gpus else 0,
-            max_retries=ATTEMPTS - 1,
-        )
+        self.task = ray.remote(
+            num_cpus=self.threads, num_gpus=1 if gpus else 0, max_retries=ATTEMPTS - 1
+        )(train)
 
     def __enter__(self):
         return self
@@ -93,14 +91,17 @@ class RayExecutor:
 
     def finished(self, timeout):
         """What came of jobs within so many seconds: [(job, outcome)]."""
+        exceptions = self.ray.exceptions
         done, _ = self.ray.wait(list(self.running), timeout=timeout)
         found = []
         for reference in done:
             job, config = self.running.pop(reference)
             try:
                 outcome = self.ray.get(reference)
-            except self.ray.exceptions.RayError as error:
-                outcome = without_score("failed", f"{type(error).__name__}: {one_line(error)}")
+            except (exceptions.WorkerCrashedError, exceptions.NodeDiedError):
+                outcome = without_score("failed", f"its process died {ATTEMPTS} times")
+            except exceptions.RayError as error:  # of the cluster, which the trial cannot help
+                outcome = without_score(None, f"{type(error).__name__}: {one_line(error)}")
             if outcome is None:  # its machine was told to stop
                 self.start(job, config)
             else:

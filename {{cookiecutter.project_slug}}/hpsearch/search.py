@@ -26,16 +26,17 @@ class SearchFolder:
     """The folder of one search in the hands of one process: `with SearchFolder(...) as folder`.
 
     settings: what decides over the result; the same settings have the same folder, so the same
-    command goes on with a search that was interrupted.
+    command goes on with a search that was interrupted. also: further settings of the runs.
     """
 
-    def __init__(self, settings, path=None):
+    def __init__(self, settings, path=None, also=()):
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         name = f"search-{settings['search']}-{digest}"
         self.path = path or run_folder.RESULTS / settings["model_name"] / name
-        self.settings = settings
+        self.settings, self.also = settings, dict(also)
 
     def __enter__(self):
+        run_folder.refuse_patterns(self.path.absolute())
         file = self.path / "search.json"
         if self.path.exists() and not file.exists():
             foreign = [p.name for p in self.path.iterdir() if p.name not in (".lock", TEMPORARY)]
@@ -80,16 +81,14 @@ class SearchFolder:
         own = {"result_dir": str(self.trial_folder(job.trial))}
         own |= {"model_name": self.settings["model_name"], "max_iter": self.settings["max_iter"]}
         own |= {"random_seed": self.settings["search_seed"]}
-        return self.settings["run"] | job.hyperparameters | own
+        return self.also | self.settings["run"] | job.hyperparameters | own
 
-    def best(self):
-        """The record of the best trial that was trained to the end; None before the first."""
+    def write_best(self, trials):
+        """Write the best of these trials that were trained to the end to best.json, if there is
+        one; returns its record, or None.
+        """
         ranked = self.ledger.ranked(self.settings["max_iter"])
-        return ranked[0] if ranked else None
-
-    def write_best(self):
-        """Write best.json, if there is a best; returns its record."""
-        best = self.best()
+        best = next((record for record in ranked if record["trial"] in trials), None)
         if best:
             names = ("trial", "hyperparameters", "score", "valid", "weights_sha256")
             write_json(
@@ -103,12 +102,13 @@ class SearchFolder:
 def run(folder, model_class, executor, display, stopped=lambda: False):
     """Run a whole search, or what is left of it. Returns whether it came to its end."""
     passes = fullsearch.passes(model_class, folder.settings)
-    brackets = next(passes)
+    brackets, trials = next(passes), set()
     while True:
         display.begin(brackets)
         if not run_pass(folder, brackets, executor, display, stopped):
             return False
-        best = folder.write_best()
+        trials.update(*(bracket.trials for bracket in brackets))
+        best = folder.write_best(trials)  # of this pass and those before, whatever came later
         if best is None:
             raise ValueError(f"no trial could be trained to the end; see {folder.ledger.path}")
         try:
@@ -159,8 +159,7 @@ def run_pass(folder, brackets, executor, display, stopped):
         for job, outcome in executor.finished(timeout=0.2):
             running -= 1
             if outcome["state"] is None:
-                where = f"trial {job.trial:04}: {outcome['reason']}"
-                raise OSError(f"{where}; the same command goes on once this is mended")
+                raise OSError(f"trial {job.trial:04}: {outcome['reason']}")
             display.finished(folder.ledger.add(job, outcome))
             scores[job.bracket][job.trial] = outcome["score"]
             open_jobs[job.bracket] -= 1

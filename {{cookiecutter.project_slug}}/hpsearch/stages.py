@@ -12,10 +12,10 @@ from rich.table import Table
 from hpsearch import display, fullsearch
 from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
-from models.config import RUN_SETTINGS
+from models.config import MAY_CHANGE, RUN_SETTINGS
 from models.hyperparameters import ConfigError
 from training.files import PROJECT, read_json, write_json
-from training.run_folder import recorded_start
+from training.run_folder import one_line, recorded_start
 from training.signals import StopSignals
 
 OF_THE_SEARCH = ("random_seed", "from_checkpoint", "step")  # settings that it chooses itself
@@ -41,12 +41,15 @@ def settings_of(model_class, given, options):
     base = {name: setting.default for name, setting in tables.items()}
     if given.get("best"):
         base |= model_class.get_best_config()
-    if kind != "lr" and not any(s.search for s in tables.values() if s.name not in fixed):
+    if kind in ("lr", "fullsearch") and "lr" in fixed:
+        raise ConfigError(f"--{kind} searches lr, which is fixed at {fixed['lr']}")
+    free = {s.name for s in tables.values() if s.search and s.name not in fixed}
+    if not free - ({"lr"} if kind == "fullsearch" else set()):
         raise ConfigError(f"{model_class.__name__} has no hyper-parameter left to search")
     for setting in tables.values():
         if setting.search and setting.name not in fixed:
             setting.check_search()
-    names = [s.name for s in RUN_SETTINGS if s.name not in ("max_iter", "result_dir", "threads")]
+    names = [s.name for s in RUN_SETTINGS if s.name not in MAY_CHANGE]
     return {
         "model_name": model_class.__name__,
         "search": kind,
@@ -57,7 +60,7 @@ def settings_of(model_class, given, options):
         "fixed_params": fixed,
         "base": base,
         "objective": list(model_class.objective),
-        "run": {"max_to_keep": 1} | {name: given[name] for name in names if name in given},
+        "run": {name: given[name] for name in names if name in given},
     }
 
 
@@ -94,13 +97,20 @@ def search(model_class, given, options):
     if options["dry_run"]:
         return dry_run(model_class, settings, options["nb_process"])
     path = Path(given["result_dir"]).expanduser() if given.get("result_dir") else None
-    with executor_for(given, options) as executor, SearchFolder(settings, path) as folder:
+    also = {name: given[name] for name in MAY_CHANGE - {"max_iter", "result_dir"} if name in given}
+    executor = executor_for(given, options)
+    with SearchFolder(settings, path, {"max_to_keep": 1} | also) as folder:
         print(f"{settings['search']} search of {settings['model_name']} in {folder.path}")
         with (
+            executor,
             StopSignals() as stop,  # after Ray, which takes SIGTERM for itself
             display.Display(settings["objective"][1], searched(model_class, settings)) as shown,
         ):
-            whole = run(folder, model_class, executor, shown, lambda: stop.received)
+            try:
+                whole = run(folder, model_class, executor, shown, lambda: stop.received)
+            except OSError as error:  # of the disk, the network or the cluster
+                reason = one_line(error)
+                raise OSError(f"{reason}; the same command goes on once this is mended") from None
         if not whole:
             print("Interrupted; the same command goes on")
             return 128 + stop.received
@@ -158,7 +168,8 @@ def dry_run(model_class, settings, nb_process):
 def cost_of_a_step(model_class, settings):
     """Seconds of a step, and bytes of a trial's folder, for a model with its defaults."""
     config = settings["base"] | settings["fixed_params"] | settings["run"]
-    with model_class(config | {"random_seed": settings["search_seed"]}) as model:
+    config |= {"random_seed": settings["search_seed"], "fake_data": True}  # no download for this
+    with model_class(config) as model:
         model.prepare_steps()
         model.learn_from_epoch(1)
         began, first = time.perf_counter(), model.step

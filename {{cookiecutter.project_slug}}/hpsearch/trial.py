@@ -1,14 +1,16 @@
 """One job of a search, run in whatever process: train a trial up to a step and score it."""
 
 import math
-import shutil
 import time
 from pathlib import Path
+
+import tensorflow as tf
 
 from hpsearch.ledger import TRAINED, without_score
 from models import make_model
 from models.config import MAY_CHANGE
-from training.checkpoints import Checkpoints
+from models.hyperparameters import ConfigError
+from training.checkpoints import Checkpoints, weights_sha256
 from training.run_folder import one_line
 
 PATIENCE = 120  # seconds for whoever trained a trial before to end; a network's disk is slow to see
@@ -34,44 +36,73 @@ class Models:
         self.by_shape[shape] = model  # the last one is the newest
         return model
 
+    def drop(self, model):
+        """Give back the memory of one model; None is none."""
+        self.by_shape = {s: kept for s, kept in self.by_shape.items() if kept is not model}
+        if model is not None:
+            model.close()
+
+    def clear(self):
+        """Give back the memory of all models. Returns how many there were."""
+        count = len(self.by_shape)
+        while self.by_shape:
+            self.by_shape.popitem()[1].close()
+        return count
+
 
 def run(config, until, models):
     """Train a trial in its run folder up to a step, and score it on valid, whatever happens.
 
     Returns {"state": "trained", "score", "valid", "weights_sha256"}; {"state", "score": None,
-    "reason"} with the state diverged or failed; with the state None where disk or network are at
-    fault, which says nothing about the trial; or just None if a signal came first.
+    "reason"} with the state diverged or failed; with the state None where flags, data, disk or
+    network are at fault, which says nothing about the trial; or just None if a signal came first.
     """
     give_up = time.monotonic() + PATIENCE
     while True:
+        model = None
         try:
-            return train(config, until, models)
+            model = models.get(config)
+            model.prepare_steps()
+            outcome = train(model, until)
         except BlockingIOError as error:  # a process that was told to end has not quite ended
-            if time.monotonic() > give_up:
-                return without_score(None, one_line(error))
-            time.sleep(0.2)
-        except OSError as error:
-            return without_score(None, one_line(error))
+            if time.monotonic() < give_up:
+                time.sleep(0.2)
+                continue
+            outcome = without_score(None, one_line(error))
+        except (ConfigError, OSError) as error:
+            outcome = without_score(None, one_line(error))
+        except tf.errors.ResourceExhaustedError as error:
+            if models.clear() > 1:  # the others were in its way
+                continue
+            outcome = without_score("failed", f"out of memory: {one_line(error)}")
         except Exception as error:  # whatever a model's code does, the search goes on
-            return without_score("failed", f"{type(error).__name__}: {one_line(error)}")
+            built = model is not None and model.steps is not None
+            # Once the model is built, a wrong value is one of data or of the run folder's files.
+            state = None if built and isinstance(error, ValueError) else "failed"
+            outcome = without_score(state, f"{type(error).__name__}: {one_line(error)}")
+        if outcome and outcome["state"] != TRAINED:
+            models.drop(model)  # who knows in what state it is
+        return outcome
 
 
-def train(config, until, models):
+def train(model, until):
     """Train and score a trial, as `run`. It never looks at the test split."""
-    folder = Path(config["result_dir"])
-    if (Checkpoints(folder, config).last_step() or 0) > until:
-        shutil.rmtree(folder)  # its line in the ledger was lost; what it holds can be made again
-    model = models.get(config)
-    result = model.train(until=until, final=False)
-    if result["status"] == "diverged":
-        reason = f"not finite at step {result['bad_step']}, first in {result['variable']}"
-        return without_score("diverged", reason)
-    if model.step < until:
-        return None
+    checkpoints = Checkpoints(Path(model.config["result_dir"]), model.config)
+    if (checkpoints.last_step() or 0) > until:  # the line of this job in the ledger was lost
+        model.init()
+        while model.step < until:
+            model.learn_from_epoch(until)
+    else:
+        result = model.train(until=until, final=False)
+        if result["status"] == "diverged":
+            reason = f"not finite at step {result['bad_step']}, first in {result['variable']}"
+            return without_score("diverged", reason)
+        if model.step < until:
+            return None
     values = model.evaluate("valid")
     score = values[model.objective[0]]
     if not math.isfinite(score):
         reason = f"{model.objective[0]} on valid is {score} at step {until}"
         return without_score("diverged", reason)
-    digest = Checkpoints(folder, config).records[-1]["weights_sha256"]
+    digest = weights_sha256(model.weights())
     return {"state": TRAINED, "score": score, "valid": values, "weights_sha256": digest}

@@ -78,9 +78,9 @@ class Setting(NamedTuple):
 
     def draw(self, seed):
         """A random value from what a search draws from: a pure function of (seed, name)."""
-        random = random_stream(seed, f"hyper-parameter {self.name}")
         if not self.search:
             return self.default
+        random = random_stream(seed, f"hyper-parameter {self.name}")
         if self.choices or self.type is bool:
             return self.search[random.integers(len(self.search))]
         low, high = self.search

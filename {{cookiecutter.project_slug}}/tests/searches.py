@@ -12,7 +12,9 @@ from runs import read
 from training.files import PROJECT
 
 LAST = 54  # steps
-FLAGS = [f"--max_iter={LAST}", "--min_iter=6", "--nojit", "--search_seed=3", "--search=hyperband"]
+# One network and three optimizers: the next trial of a shape finds a session that is there.
+FLAGS = ["--model_name=MNIST", "--fake_data", "--search=hyperband", "--search_seed=3"]
+FLAGS += [f"--max_iter={LAST}", "--min_iter=6", "--hidden1=16", "--hidden2=8"]
 
 
 def ledger(folder):
@@ -32,6 +34,7 @@ def search(folder, nb_process, *flags):
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     if os.name != "nt":  # tests that run in the background inherit an ignored SIGINT
         options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        options["start_new_session"] = True  # with a group of its own, as in a terminal
     return subprocess.Popen(command, cwd=PROJECT, **options)
 
 

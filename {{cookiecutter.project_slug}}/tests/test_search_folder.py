@@ -87,6 +87,23 @@ def test_a_search_that_was_stopped_anywhere_goes_on_to_the_same_end(tmp_path, ca
         assert executor.done < total or stop == 0  # what was there was not run again
 
 
+def test_a_full_search_that_is_run_again_changes_nothing(tmp_path, capsys):
+    class BestAtLast(MadeUp):
+        """The last trial of all is the best: it must not become the base of the pass before."""
+
+        def finished(self, timeout):
+            job = self.running.pop()
+            self.done += 1
+            return [(job, {"state": "trained", "score": float(job.trial)} | NOTHING)]
+
+    first, again = BestAtLast(0), BestAtLast(0)
+    made_up_search(tmp_path / "search", first)
+    before = ledger(tmp_path / "search"), read(tmp_path / "search", "best.json")
+    made_up_search(tmp_path / "search", again)
+    assert (ledger(tmp_path / "search"), read(tmp_path / "search", "best.json")) == before
+    assert first.done == len(before[0]) and again.done == 0
+
+
 def test_an_altered_line_is_said_and_its_job_is_run_again(tmp_path, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
     before = ledger(tmp_path / "search")
@@ -133,6 +150,12 @@ def test_a_search_in_which_nothing_could_be_trained_says_so(tmp_path, capsys):
     assert not (tmp_path / "search" / "best.json").exists()
 
 
+def test_a_folder_that_no_trial_could_be_read_from_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="cannot read from a folder with"):
+        made_up_search(tmp_path / "a[1]", MadeUp(0))
+    assert not (tmp_path / "a[1]").exists()
+
+
 def test_the_same_settings_have_the_same_folder(results):
     one, two, other = (SearchFolder(settings(eta=eta)) for eta in (3, 3, 4))
     assert one.path == two.path != other.path and not results.exists()
@@ -159,6 +182,9 @@ def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
         ('--search=lr --fixed_params={"lr":"x"}', ["--lr=x", "float"]),
         ('--search=lr --fixed_params={"lr":-1}', ["--lr=-1", "from"]),
         ("--search=hyperband --lr=1 --optimizer=sgd --initial_stddev=1", ["left to search"]),
+        ("--search=lr --lr=0.1", ["--lr searches lr", "0.1"]),
+        ('--fullsearch --fixed_params={"lr":0.1}', ["searches lr, which is fixed"]),
+        ("--fullsearch --optimizer=sgd --initial_stddev=1", ["left to search"]),
         ("--promote", ["--promote needs --result_dir"]),
     ],
 )
