@@ -72,7 +72,7 @@ def parse_with(settings, argv, known_only):
 
 def wrong_value(message):
     """What absl says of a flag's value, in our words."""
-    found = re.match(r"flag --(\w+)=(.*): ", message, re.DOTALL)
+    found = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
     types = {
         s.name: s.type for c in MODELS.values() for s in (*STAGES, *SEARCH, *SHELL, *c.settings())
     }
@@ -99,7 +99,8 @@ def check_combination(given):
         raise ConfigError(f"--{stages[0]} and --{stages[1]}: one stage at a time")
     searching = stage in ("search", "fullsearch")
     if stages and not searching and not given.get("result_dir"):
-        raise ConfigError(f"--{stage} needs --result_dir=R, the folder of a trained run")
+        what = "a search" if stage == "promote" else "a trained run"
+        raise ConfigError(f"--{stage} needs --result_dir=R, the folder of {what}")
     if "input" in given and stage != "infer":
         raise ConfigError("--input goes with --infer")
     if "step" in given and stage not in ("infer", "evaluate") and "from_checkpoint" not in given:

@@ -62,6 +62,9 @@ class RayExecutor:
             if address == "auto":
                 reason = "no cluster on this machine; start one with `ray start --head`"
             raise OSError(f"--ray_address={address}: {reason}") from None
+        most = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+        if most < self.threads:  # but the cluster may grow
+            print(f"Waiting for a machine with {self.threads} processors; the most is {most:g}")
         gpus = ray.cluster_resources().get("GPU") and device != "cpu"
         self.task = ray.remote(
             num_cpus=self.threads, num_gpus=1 if gpus else 0, max_retries=ATTEMPTS - 1

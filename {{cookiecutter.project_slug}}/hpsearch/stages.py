@@ -5,6 +5,7 @@ import shlex
 import time
 from pathlib import Path
 
+import tensorflow as tf
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +20,7 @@ from training.run_folder import one_line, recorded_start
 from training.signals import StopSignals
 
 OF_THE_SEARCH = ("random_seed", "from_checkpoint", "step")  # settings that it chooses itself
+PROVENANCE = ("search", "search_seed", "max_iter", "fixed_params", "run")  # kept with a winner
 
 
 def settings_of(model_class, given, options):
@@ -37,12 +39,16 @@ def settings_of(model_class, given, options):
         if name in given:
             raise ConfigError(f"--{name} does not go with a search, which has --search_seed")
     fixed = checked_parameters(model_class, options["fixed_params"])
+    for name in fixed:
+        if name in given:
+            raise ConfigError(f"--{name}={given[name]} is given in --fixed_params, too")
     fixed |= {name: tables[name].check(given[name]) for name in tables if name in given}
     base = {name: setting.default for name, setting in tables.items()}
     if given.get("best"):
         base |= model_class.get_best_config()
     if kind in ("lr", "fullsearch") and "lr" in fixed:
-        raise ConfigError(f"--{kind} searches lr, which is fixed at {fixed['lr']}")
+        stage = "--search=lr" if kind == "lr" else "--fullsearch"
+        raise ConfigError(f"{stage} searches lr, which is fixed at {fixed['lr']}")
     free = {s.name for s in tables.values() if s.search and s.name not in fixed}
     if not free - ({"lr"} if kind == "fullsearch" else set()):
         raise ConfigError(f"{model_class.__name__} has no hyper-parameter left to search")
@@ -156,28 +162,32 @@ def dry_run(model_class, settings, nb_process):
         except StopIteration:
             break
     Console().print(table)
-    seconds, size = cost_of_a_step(model_class, settings)
+    start, step, size = costs(model_class, settings)
     print(f"{trials} trials, {steps:,} steps, {nb_process} processes")
-    print(
-        f"About {display.duration(steps * seconds)} of training and {trials * size / 1e6:,.0f} MB"
-        " of disk, by the size and a timed chunk of the model with its defaults"
-    )
+    took, disk = display.duration(trials * start + steps * step), trials * size / 1e6
+    print(f"About {took} in one process and {disk:,.0f} MB of disk, if all models were as the")
+    print(f"default one, which takes {start:.1f} s to compile and {1e6 * step:,.0f} µs a step")
     return 0
 
 
-def cost_of_a_step(model_class, settings):
-    """Seconds of a step, and bytes of a trial's folder, for a model with its defaults."""
+def costs(model_class, settings):
+    """Seconds of a start and of a step, bytes of a trial's folder, for a model as by default."""
     config = settings["base"] | settings["fixed_params"] | settings["run"]
     config |= {"random_seed": settings["search_seed"], "fake_data": True}  # no download for this
+    tf.config.list_physical_devices()  # TensorFlow's own start is not the model's
+    began = time.perf_counter()
     with model_class(config) as model:
         model.prepare_steps()
         model.learn_from_epoch(1)
+        start = time.perf_counter() - began
         began, first = time.perf_counter(), model.step
         while time.perf_counter() - began < 0.5:
             model.learn_from_epoch(model.step + 1000)
-        seconds = (time.perf_counter() - began) / (model.step - first)
+        step = (time.perf_counter() - began) / (model.step - first)
         weights = sum(array.nbytes for array in model.weights().values())
-    return seconds, 2 * weights + 200_000  # the newest and the best checkpoint, graph and events
+        graph = model.graph.as_graph_def().ByteSize()
+    # The newest and the best checkpoint; the graph in .meta and in the events; what else is there.
+    return start, step, 2 * weights + 2 * graph + 100_000
 
 
 def promote(path):
@@ -199,12 +209,17 @@ def promote(path):
             "trial": best["trial"],
             "weights_sha256": best["weights_sha256"],
             "data_checksum": recorded_start(trial)["data_checksum"] if trial.exists() else None,
-            **{n: settings[n] for n in ("search", "search_seed", "max_iter", "fixed_params")},
+            **{
+                n: settings[n] for n in ("search", "search_seed", "max_iter", "fixed_params", "run")
+            },
         },
     }
     target = PROJECT / "models" / "best" / f"{settings['model_name']}.json"
     target.parent.mkdir(exist_ok=True)
+    before = read_json(target) if target.exists() else None
     write_json(target, content)
-    print(f"{target.relative_to(PROJECT)}: {display.in_words(best['hyperparameters'])}")
+    print(f"{target.relative_to(PROJECT)}: {display.in_words(content['config'])}")
+    if before:
+        print(f"It held: {display.in_words(before['config'])}")
     print(f"Next: python main.py --model_name={settings['model_name']} --best")
     return 0

@@ -150,6 +150,12 @@ def test_a_search_in_which_nothing_could_be_trained_says_so(tmp_path, capsys):
     assert not (tmp_path / "search" / "best.json").exists()
 
 
+def test_a_run_in_the_folder_of_a_search_is_refused(tmp_path, shell, capsys):
+    made_up_search(tmp_path / "search", MadeUp(0))
+    status, _, errors = shell(f"--result_dir={tmp_path / 'search'}", "--nojit")
+    assert status == 1 and "holds a search; it goes on with the command" in errors
+
+
 def test_a_folder_that_no_trial_could_be_read_from_is_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot read from a folder with"):
         made_up_search(tmp_path / "a[1]", MadeUp(0))
@@ -182,10 +188,12 @@ def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
         ('--search=lr --fixed_params={"lr":"x"}', ["--lr=x", "float"]),
         ('--search=lr --fixed_params={"lr":-1}', ["--lr=-1", "from"]),
         ("--search=hyperband --lr=1 --optimizer=sgd --initial_stddev=1", ["left to search"]),
-        ("--search=lr --lr=0.1", ["--lr searches lr", "0.1"]),
+        ("--search=lr --lr=0.1", ["--search=lr searches lr", "0.1"]),
         ('--fullsearch --fixed_params={"lr":0.1}', ["searches lr, which is fixed"]),
         ("--fullsearch --optimizer=sgd --initial_stddev=1", ["left to search"]),
-        ("--promote", ["--promote needs --result_dir"]),
+        ("--search=lr --nb_process=two", ["--nb_process=two is not of type int"]),
+        ('--search=random --lr=0.1 --fixed_params={"lr":1}', ["--lr=0.1", "--fixed_params, too"]),
+        ("--promote", ["--promote needs --result_dir=R, the folder of a search"]),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(shell, flags, words, results):
@@ -200,7 +208,7 @@ def test_a_dry_run_prints_the_schedule_and_writes_nothing(shell, results):
     status, output, errors = shell("--search=hyperband", "--dry_run", "--nojit")
     assert (status, errors) == (0, "") and not results.exists()
     assert "49 trials, 2,628 steps, 4 processes" in output
-    assert "MB of disk" in output
+    assert "MB of disk" in output and "s to compile" in output
 
 
 def test_drawing_does_not_load_tensorflow(tmp_path, capsys):

@@ -98,6 +98,10 @@ def claim(path):
         raise FileExistsError(f"--result_dir={path} is a file; name a folder")
     make_folder(path)
     foreign = sorted(p.name for p in path.iterdir() if p.name not in (".lock", "config.json.tmp"))
+    if (path / "search.json").exists():
+        raise FileExistsError(
+            f"--result_dir={path} holds a search; it goes on with the command that began it"
+        )
     if foreign and not (path / "config.json").exists():
         raise FileExistsError(
             f"--result_dir={path} holds {foreign[0]} but no run; name a new folder or a run's"
