@@ -102,11 +102,24 @@ def test_the_readmes_model_is_one_file_one_line_and_works_in_everything(project)
     run([sys.executable, "-m", "pytest", "-q", *tests], project)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell")
+def test_the_scripts_for_clusters_are_shell_and_their_flags_are_there(project):
+    scripts = blocks(CHECKOUT / "docs" / "cluster.md", "sh")
+    assert len(scripts) == 3
+    listed = run([sys.executable, "main.py", "--model_name=MNIST", "--help"], project)
+    for script in scripts:
+        run(["bash", "-n"], project, input=script)
+        flags = re.findall(r"--(\w+)", script.split("main.py")[1])
+        assert flags and all(f"  --{flag}" in listed for flag in flags), flags
+
+
+DOCUMENTS = ["*.md", "docs/*.md", "benchmarks/*.md"]
+
+
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/how-it-works.md"]
+    "file", [f for pattern in DOCUMENTS for f in CHECKOUT.glob(pattern)], ids=lambda f: f.name
 )
-def test_links_within_the_repository_lead_somewhere(name):
-    file = CHECKOUT / name
+def test_links_within_the_repository_lead_somewhere(file):
     for link in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
         if "://" not in link:
             assert (file.parent / link).exists(), link
