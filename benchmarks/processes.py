@@ -53,6 +53,7 @@ def run(command, threads, folder=None):
     """
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "2"}  # errors only
+    os.sync()  # what was written before is not waited for by this one
     with tempfile.TemporaryFile() as file:
         busy, began = busy_seconds(), time.perf_counter()
         process = subprocess.Popen(
