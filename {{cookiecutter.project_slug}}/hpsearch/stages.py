@@ -205,7 +205,7 @@ def promote(path):
         "config": best["hyperparameters"],
         "valid": best["valid"],
         "from": {
-            "search": path.name,
+            "folder": path.name,
             "trial": best["trial"],
             "weights_sha256": best["weights_sha256"],
             "data_checksum": recorded_start(trial)["data_checksum"] if trial.exists() else None,

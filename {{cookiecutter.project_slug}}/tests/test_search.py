@@ -134,6 +134,7 @@ def test_the_end_is_a_table_a_picture_and_the_command_that_promotes(
     assert main.main(["main.py", "--promote", f"--result_dir={folder}"]) == 0
     promoted = read(tmp_path, "models/best/MNIST.json")
     assert promoted["from"]["run"] == {"fake_data": True}  # which digits it is the best for
+    assert (promoted["from"]["folder"], promoted["from"]["search"]) == (folder.name, "hyperband")
     best = read(folder, "best.json")
     assert promoted["config"] == best["hyperparameters"]
     assert promoted["from"]["trial"] == best["trial"] and promoted["from"]["data_checksum"]
