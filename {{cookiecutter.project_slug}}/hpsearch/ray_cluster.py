@@ -4,21 +4,18 @@ import os
 import socket
 from pathlib import Path
 
+from hpsearch import trial
 from hpsearch.ledger import without_score
 from hpsearch.local import ATTEMPTS
 from models.hyperparameters import ConfigError
 from training.files import PROJECT
 from training.run_folder import one_line
 
-models = None  # of one of Ray's processes, which it keeps for the next task
+models = trial.Models()  # of one of Ray's processes, which it keeps for the next task
 
 
 def train(config, until):
     """One job, in a process of Ray's on any machine."""
-    global models
-    from hpsearch import trial
-
-    models = models or trial.Models()
     return trial.run(config, until, models)
 
 

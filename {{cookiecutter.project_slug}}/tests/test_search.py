@@ -95,6 +95,17 @@ def test_ctrl_c_leaves_no_process_behind_and_the_search_goes_on(straight, tmp_pa
     assert_same(tmp_path / "stopped", straight[0])
 
 
+def test_processes_share_the_gpus_and_threads_that_were_allotted(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert LocalExecutor(3).gpus == ["2", "3", "2"]
+    for none in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
+        assert LocalExecutor(2).gpus == [None, None]
+    monkeypatch.setattr("hpsearch.local.count_processors", lambda: 8)
+    assert [LocalExecutor(n).threads for n in (1, 3, 9)] == [8, 2, 1]
+    assert LocalExecutor(3, threads=5).threads == 5
+
+
 def test_a_trial_whose_process_dies_again_and_again_has_failed(small):
     job = Job(0, 10**6, "random", 0, {})
     with LocalExecutor(1) as executor:

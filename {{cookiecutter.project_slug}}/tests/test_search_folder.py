@@ -11,6 +11,7 @@ from searches import assert_same, ledger, lines_of
 
 from hpsearch.display import Display, draw
 from hpsearch.search import SearchFolder, run
+from hpsearch.stages import settings_of
 from models import MODELS, ConfigError
 from training.files import PROJECT
 
@@ -167,6 +168,15 @@ def test_the_same_settings_have_the_same_folder(results):
     assert one.path == two.path != other.path and not results.exists()
 
 
+def test_settings_that_change_no_weight_do_not_make_another_search():
+    options = {"fixed_params": "{}", "min_iter": None, "search_seed": 0, "eta": 3}
+
+    def of(**given):
+        return settings_of(MODELS["MNIST"], {"search": "random"} | given, options)
+
+    assert of(log_every=7, debug=True, threads=1) == of() != of(fake_data=True)
+
+
 def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
     with SearchFolder(settings(), tmp_path / "search") as folder:
@@ -238,3 +248,12 @@ def test_the_first_bracket_goes_first_and_of_it_what_is_at_hand(tmp_path, capsys
     rung = [trial for _, _, trial in Watched.started[9:12]]
     assert [job[0] for job in Watched.started[:13]] == ["hyperband 2"] * 13
     assert rung == [3, 5, 6]  # 4 was not promoted
+
+
+def test_a_dry_run_needs_no_data(shell, results, monkeypatch):
+    def load(split):
+        raise AssertionError("the data was asked for")
+
+    monkeypatch.setattr("models.mnist.load_mnist", load)
+    status, output, errors = shell("--model_name=MNIST", "--search=random", "--dry_run", "--nojit")
+    assert (status, errors) == (0, "") and "s to compile" in output and not results.exists()
