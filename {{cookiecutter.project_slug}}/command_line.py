@@ -18,7 +18,8 @@ STAGES = (
     Setting("promote", bool, False, "make the winner of the search in --result_dir the --best"),
 )  # fmt: skip
 SEARCH = (
-    Setting("nb_process", int, 4, "processes that train at the same time", 1, 1024),
+    Setting("nb_process", int, None, "processes that train at the same time; as many as the "
+            "processors allow if not given", 1, 1024),
     Setting("executor", str, "local", "where: on this machine, or on a Ray cluster",
             choices=("local", "ray")),
     Setting("ray_address", str, "auto", "the cluster's host:port; auto: the one of this machine"),

@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 
 from hpsearch import trial
 from hpsearch.ledger import without_score
+from training import processors
 
 ATTEMPTS = 3  # of a job whose process dies
 
@@ -100,23 +101,17 @@ class Worker:
         self.lifeline.close()
 
 
-def count_processors():
-    """Those that this process may use, which on a cluster are not all there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class LocalExecutor:
-    """`with LocalExecutor(nb_process) as executor`: start jobs, wait for what comes of them.
+    """`with LocalExecutor(nb_process, threads) as executor`: start jobs, take what comes of them.
 
-    threads: of each process; None divides the processors among them.
+    threads: of each trial. nb_process: None is as many as the processors then allow, on GPUs one
+    for each.
     """
 
-    def __init__(self, nb_process, threads=None):
-        gpus = visible_gpus() or [None]
-        self.gpus = [gpus[i % len(gpus)] for i in range(nb_process)]
-        self.threads = threads or max(1, count_processors() // nb_process)
+    def __init__(self, nb_process, threads, device=None):
+        gpus = [] if device == "cpu" else visible_gpus()
+        self.nb_process = nb_process or len(gpus) or max(1, processors.count() // threads)
+        self.gpus = [gpus[i % len(gpus)] if gpus else None for i in range(self.nb_process)]
         self.workers, self.deaths = [], {}
 
     def __enter__(self):
@@ -131,7 +126,7 @@ class LocalExecutor:
     def is_free(self):
         """Whether another job can be started."""
         busy = sum(worker.job is not None for worker in self.workers)
-        return busy < len(self.gpus)
+        return busy < self.nb_process
 
     def idle(self):
         return [worker for worker in self.workers if worker.job is None]
@@ -147,7 +142,7 @@ class LocalExecutor:
             idle = [Worker(self.gpus[len(self.workers)])]
             self.workers += idle
         worker = next((worker for worker in idle if job.trial in worker.trials), idle[0])
-        worker.give(job, config | {"threads": self.threads})
+        worker.give(job, config)
 
     def finished(self, timeout):
         """What came of jobs within so many seconds: [(job, outcome)]."""

@@ -35,8 +35,9 @@ def refuse_unreachable(address):
 class RayExecutor:
     """`with RayExecutor(nb_process, threads, address) as executor`, used like the local one.
 
-    A task takes as many processors as it has threads, and a GPU where the cluster has some. If
+    A task takes as many processors as a trial has threads, and a GPU where the cluster has some. If
     its process or its machine dies, Ray runs it again: the trial goes on from its checkpoint.
+    nb_process: None is as many tasks at a time as the cluster has processors for at the start.
     """
 
     def __init__(self, nb_process, threads, address, device=None):
@@ -44,7 +45,7 @@ class RayExecutor:
             import ray
         except ImportError:
             raise ConfigError("--executor=ray needs Ray: pip install -e '.[ray]'") from None
-        self.ray, self.nb_process, self.threads, self.running = ray, nb_process, threads or 1, {}
+        self.ray, self.running = ray, {}
         refuse_unreachable(address)
         path = os.pathsep.join([str(PROJECT), "${PYTHONPATH}"])
         try:
@@ -60,11 +61,13 @@ class RayExecutor:
                 reason = "no cluster on this machine; start one with `ray start --head`"
             raise OSError(f"--ray_address={address}: {reason}") from None
         most = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
-        if most < self.threads:  # but the cluster may grow
-            print(f"Waiting for a machine with {self.threads} processors; the most is {most:g}")
-        gpus = ray.cluster_resources().get("GPU") and device != "cpu"
+        if most < threads:  # but the cluster may grow
+            print(f"Waiting for a machine with {threads} processors; the most is {most:g}")
+        there = ray.cluster_resources()
+        self.nb_process = nb_process or max(1, int(there.get("CPU", 0)) // threads)
+        gpus = there.get("GPU") and device != "cpu"
         self.task = ray.remote(
-            num_cpus=self.threads, num_gpus=1 if gpus else 0, max_retries=ATTEMPTS - 1
+            num_cpus=threads, num_gpus=1 if gpus else 0, max_retries=ATTEMPTS - 1
         )(train)
 
     def __enter__(self):
@@ -86,7 +89,7 @@ class RayExecutor:
     def start(self, job, config):
         """Submit a job."""
         folder = str(Path(config["result_dir"]).absolute())  # Ray's processes start elsewhere
-        config |= {"result_dir": folder, "threads": self.threads}
+        config |= {"result_dir": folder}
         self.running[self.task.remote(config, job.until)] = job, config
 
     def finished(self, timeout):

@@ -15,6 +15,7 @@ from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
 from models.config import MAY_CHANGE, RUN_SETTINGS
 from models.hyperparameters import ConfigError
+from training import processors
 from training.files import PROJECT, read_json, write_json
 from training.run_folder import one_line, recorded_start
 from training.signals import StopSignals
@@ -55,7 +56,13 @@ def settings_of(model_class, given, options):
     for setting in tables.values():
         if setting.search and setting.name not in fixed:
             setting.check_search()
-    names = [s.name for s in RUN_SETTINGS if s.name not in MAY_CHANGE]
+    run = {
+        s.name: s.check(given[s.name])
+        for s in RUN_SETTINGS
+        if s.name in given and s.name not in MAY_CHANGE
+    }
+    # Of each trial, whatever the number of processes: it decides over the bits.
+    run["threads"] = run.get("threads", 1) or processors.count()
     return {
         "model_name": model_class.__name__,
         "search": kind,
@@ -66,7 +73,7 @@ def settings_of(model_class, given, options):
         "fixed_params": fixed,
         "base": base,
         "objective": list(model_class.objective),
-        "run": {name: given[name] for name in names if name in given},
+        "run": run,
     }
 
 
@@ -101,10 +108,10 @@ def search(model_class, given, options):
     """Run a search, or what is left of it. Returns the exit status."""
     settings = settings_of(model_class, given, options)
     if options["dry_run"]:
-        return dry_run(model_class, settings, options["nb_process"])
+        return dry_run(model_class, settings, options)
     path = Path(given["result_dir"]).expanduser() if given.get("result_dir") else None
     also = {name: given[name] for name in MAY_CHANGE - {"max_iter", "result_dir"} if name in given}
-    executor = executor_for(given, options)
+    executor = executor_for(settings["run"], options)
     with SearchFolder(settings, path, {"max_to_keep": 1} | also) as folder:
         print(f"{settings['search']} search of {settings['model_name']} in {folder.path}")
         with (
@@ -127,17 +134,17 @@ def search(model_class, given, options):
     return 0
 
 
-def executor_for(given, options):
-    """What runs the jobs, as --executor says."""
+def executor_for(run, options):
+    """What runs the jobs, as --executor says; run: the settings that all trials have."""
+    device = run.get("device")
     if options["executor"] == "local":
-        return LocalExecutor(options["nb_process"], given.get("threads"))
+        return LocalExecutor(options["nb_process"], run["threads"], device)
     from hpsearch.ray_cluster import RayExecutor
 
-    device = given.get("device")
-    return RayExecutor(options["nb_process"], given.get("threads"), options["ray_address"], device)
+    return RayExecutor(options["nb_process"], run["threads"], options["ray_address"], device)
 
 
-def dry_run(model_class, settings, nb_process):
+def dry_run(model_class, settings, options):
     """Print the whole schedule, with what it takes, and write nothing."""
     schedule = fullsearch.passes(model_class, settings)
     brackets, count = next(schedule), 0
@@ -163,7 +170,11 @@ def dry_run(model_class, settings, nb_process):
             break
     Console().print(table)
     start, step, size = costs(model_class, settings)
-    print(f"{trials} trials, {steps:,} steps, {nb_process} processes")
+    nb_process = options["nb_process"]
+    if options["executor"] == "local":
+        nb_process = executor_for(settings["run"], options).nb_process
+    where = f"{nb_process} at a time" if nb_process else "as many at a time as the cluster allows"
+    print(f"{trials} trials, {steps:,} steps, {where}")
     took, disk = display.duration(trials * start + steps * step), trials * size / 1e6
     print(f"About {took} in one process and {disk:,.0f} MB of disk, if all models were as the")
     print(f"default one, which takes {start:.1f} s to compile and {1e6 * step:,.0f} µs a step")

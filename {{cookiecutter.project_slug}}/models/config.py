@@ -5,6 +5,7 @@ import os
 import secrets
 
 from models.hyperparameters import ConfigError, Setting
+from training import processors
 from training.run_folder import recorded_config
 
 RUN_SETTINGS = (
@@ -25,7 +26,7 @@ RUN_SETTINGS = (
     Setting("device", str, "auto", "auto takes a GPU if there is one",
             choices=("auto", "cpu", "gpu")),
     Setting("jit", bool, None, "compile the steps with XLA; on wherever XLA is to be had"),
-    Setting("threads", int, 0, "processor threads, 0: all", 0, 1024),
+    Setting("threads", int, 0, "processor threads; 0: as many as processors may be used", 0, 1024),
     Setting("deterministic", bool, False, "equal bits on a GPU too, more slowly"),
     Setting("debug", bool, False, "print settings and variables; name the first operation that "
             "is not finite; show tracebacks"),
@@ -34,7 +35,7 @@ RUN_SETTINGS = (
 # What a resumed run may set anew: none of it changes a weight.
 MAY_CHANGE = frozenset(
     "max_iter save_every save_checkpoint_secs max_to_keep keep_checkpoint_every_n_hours "
-    "log_every eval_every threads debug result_dir".split()
+    "log_every eval_every debug result_dir".split()
 )
 
 
@@ -59,6 +60,8 @@ def complete_config(model_class, given):
             raise ConfigError(f"--{name} is not a setting of {model_class.__name__}{hint}")
     if given.get("result_dir"):
         given = given | {"result_dir": os.path.expanduser(given["result_dir"])}
+    if given.get("threads") == 0:  # as if not given: a resumed run keeps its own number
+        given = given | {"threads": None}
     recorded = recorded_config(given["result_dir"]) if given.get("result_dir") else {}
     parent = {}
     if given.get("from_checkpoint"):
@@ -77,6 +80,7 @@ def complete_config(model_class, given):
             raise ValueError(f"config.json of the run is damaged: {error}") from None
     if config["random_seed"] is None:
         config["random_seed"] = secrets.randbelow(2**31 - 1)
+    config["threads"] = config["threads"] or processors.count()
     refuse_contradictions(recorded, config)
     return config
 

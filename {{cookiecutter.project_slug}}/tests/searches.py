@@ -27,9 +27,9 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def search(folder, nb_process, *flags):
+def search(folder, nb_process, *flags, program="main.py", common=FLAGS):
     """Start a search as a user does."""
-    command = [sys.executable, "main.py", *FLAGS, f"--nb_process={nb_process}"]
+    command = [sys.executable, program, *common, f"--nb_process={nb_process}"]
     command += [f"--result_dir={folder}", *flags]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     if os.name != "nt":  # tests that run in the background inherit an ignored SIGINT

@@ -16,7 +16,8 @@ from hpsearch import trial
 from hpsearch.halving import Job
 from hpsearch.local import ATTEMPTS, LocalExecutor
 from models import MODELS, make_model
-from training.checkpoints import weights_sha256
+from training import processors
+from training.files import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,45 @@ def test_any_number_of_processes_gives_the_same_answer_and_another_seed_another(
     assert_same(tmp_path / "two", straight[0])
     assert_same(tmp_path / "four", straight[0])
     assert ledger(tmp_path / "other") != ledger(straight[0])
+
+
+WIDE = ["--fake_data", "--search=hyperband", "--search_seed=6", "--max_iter=54", "--min_iter=18"]
+
+
+def test_any_number_of_processes_gives_wide_networks_the_same_answer(tmp_path):
+    """Widths from 16 to 512: on many processors their bits depend on the number of threads."""
+    processes = [search(tmp_path / f"{n}", n, "--model_name=MNIST", common=WIDE) for n in (1, 2, 4)]
+    for process in processes:
+        assert process.communicate()[1] == "" and process.returncode == 0
+    for n in (2, 4):
+        assert_same(tmp_path / f"{n}", tmp_path / "1")
+    widths = {record["hyperparameters"]["hidden1"] for record in ledger(tmp_path / "1")}
+    assert len(widths) == 5 and max(widths) > 100
+    settings = read(tmp_path / "1", "search.json")
+    assert settings["run"] == {"fake_data": True, "threads": 1}
+    configs = [read(trial, "config.json") for trial in (tmp_path / "4" / "trials").iterdir()]
+    assert [content["config"]["threads"] for content in configs] == [1] * 5
+
+
+def test_threads_that_follow_from_the_number_of_processes_would_be_seen(tmp_path, monkeypatch):
+    flags = ["--model_name=ByThreads", "--hidden1=16", "--optimizer=sgd"]
+    program = str(PROJECT / "tests" / "search_by_threads.py")
+
+    def ledgers(name):
+        processes = [
+            search(tmp_path / f"{name} {n}", n, *flags, program=program, common=WIDE)
+            for n in (1, 2)
+        ]
+        for process in processes:
+            assert process.communicate()[1] == "" and process.returncode == 0
+        return [ledger(tmp_path / f"{name} {n}") for n in (1, 2)]
+
+    one, two = ledgers("right")
+    assert one == two
+    monkeypatch.setenv("SPOIL", "1")
+    one, two = ledgers("spoilt")
+    assert [record["trial"] for record in one] == [record["trial"] for record in two]
+    assert all(a["weights_sha256"] != b["weights_sha256"] for a, b in zip(one, two, strict=True))
 
 
 def workers_of(pid):
@@ -95,20 +135,21 @@ def test_ctrl_c_leaves_no_process_behind_and_the_search_goes_on(straight, tmp_pa
     assert_same(tmp_path / "stopped", straight[0])
 
 
-def test_processes_share_the_gpus_and_threads_that_were_allotted(monkeypatch):
+def test_processes_are_as_many_as_processors_and_gpus_allow(monkeypatch):
+    monkeypatch.setattr(processors, "count", lambda: 8)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    assert LocalExecutor(3).gpus == ["2", "3", "2"]
+    assert LocalExecutor(3, 1).gpus == ["2", "3", "2"]
+    assert LocalExecutor(None, 1).gpus == ["2", "3"]
+    assert LocalExecutor(2, 1, device="cpu").gpus == [None, None]
     for none in ("", "-1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
-        assert LocalExecutor(2).gpus == [None, None]
-    monkeypatch.setattr("hpsearch.local.count_processors", lambda: 8)
-    assert [LocalExecutor(n).threads for n in (1, 3, 9)] == [8, 2, 1]
-    assert LocalExecutor(3, threads=5).threads == 5
+        assert LocalExecutor(2, 1).gpus == [None, None]
+    assert [LocalExecutor(None, threads).nb_process for threads in (1, 3, 9)] == [8, 2, 1]
 
 
 def test_a_trial_whose_process_dies_again_and_again_has_failed(small):
     job = Job(0, 10**6, "random", 0, {})
-    with LocalExecutor(1) as executor:
+    with LocalExecutor(1, 1) as executor:
         executor.start(job, small | {"max_iter": 10**6})
         finished = []
         while not finished:
@@ -119,18 +160,16 @@ def test_a_trial_whose_process_dies_again_and_again_has_failed(small):
     assert finished == [(job, {"state": "failed", "score": None, "reason": reason})]
 
 
-def test_a_promoted_trial_equals_a_straight_training(straight):
+def test_a_promoted_trial_equals_a_straight_training(straight, process):
+    """--verify trains it in one go, and compares where it was paused."""
     folder = straight[0]
     promoted = next(r for r in ledger(folder) if r["rung"] == 1 and r["until"] == LAST)
     run_folder = folder / "trials" / f"{promoted['trial']:04}"
-    assert list(digests(run_folder))[:2] == [0, 18]
-    config = read(run_folder, "config.json")["config"]
-    with make_model({n: v for n, v in config.items() if n != "result_dir"}) as model:
-        model.prepare_steps()
-        while model.step < LAST:
-            model.learn_from_epoch(LAST)
-        assert weights_sha256(model.weights()) == promoted["weights_sha256"]
-        assert weights_sha256(model.weights()) != digests(run_folder)[18]
+    recorded = digests(run_folder)
+    assert list(recorded) == [0, 18, LAST] and len(set(recorded.values())) == 3
+    assert recorded[LAST] == promoted["weights_sha256"]
+    answer = process("--verify", f"--result_dir={run_folder}")
+    assert answer.stdout.splitlines()[-1] == "bit-identical at 3 of 3 recorded steps"
 
 
 def test_the_end_is_a_table_a_picture_and_the_command_that_promotes(
@@ -144,7 +183,8 @@ def test_the_end_is_a_table_a_picture_and_the_command_that_promotes(
     (tmp_path / "models").mkdir()
     assert main.main(["main.py", "--promote", f"--result_dir={folder}"]) == 0
     promoted = read(tmp_path, "models/best/MNIST.json")
-    assert promoted["from"]["run"] == {"fake_data": True}  # which digits it is the best for
+    run = {"fake_data": True, "threads": 1}  # which digits it is the best for
+    assert promoted["from"]["run"] == run
     assert (promoted["from"]["folder"], promoted["from"]["search"]) == (folder.name, "hyperband")
     best = read(folder, "best.json")
     assert promoted["config"] == best["hyperparameters"]

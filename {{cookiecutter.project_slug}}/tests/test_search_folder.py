@@ -13,6 +13,7 @@ from hpsearch.display import Display, draw
 from hpsearch.search import SearchFolder, run
 from hpsearch.stages import settings_of
 from models import MODELS, ConfigError
+from training import processors
 from training.files import PROJECT
 
 
@@ -175,6 +176,8 @@ def test_settings_that_change_no_weight_do_not_make_another_search():
         return settings_of(MODELS["MNIST"], {"search": "random"} | given, options)
 
     assert of(log_every=7, debug=True, threads=1) == of() != of(fake_data=True)
+    assert of()["run"] == {"threads": 1} and of(threads=3)["run"] == {"threads": 3}
+    assert of(threads=0)["run"] == {"threads": processors.count()}
 
 
 def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
@@ -215,9 +218,10 @@ def test_a_search_that_cannot_be_is_refused(shell, flags, words, results):
 
 
 def test_a_dry_run_prints_the_schedule_and_writes_nothing(shell, results):
-    status, output, errors = shell("--search=hyperband", "--dry_run", "--nojit")
+    flags = ["--dry_run", "--nojit", f"--threads={processors.count()}"]
+    status, output, errors = shell("--search=hyperband", "--nb_process=4", *flags)
     assert (status, errors) == (0, "") and not results.exists()
-    assert "49 trials, 2,628 steps, 4 processes" in output
+    assert "49 trials, 2,628 steps, 4 at a time" in output
     assert "MB of disk" in output and "s to compile" in output
 
 
@@ -255,5 +259,6 @@ def test_a_dry_run_needs_no_data(shell, results, monkeypatch):
         raise AssertionError("the data was asked for")
 
     monkeypatch.setattr("models.mnist.load_mnist", load)
-    status, output, errors = shell("--model_name=MNIST", "--search=random", "--dry_run", "--nojit")
+    flags = ["--dry_run", "--nojit", f"--threads={processors.count()}"]
+    status, output, errors = shell("--model_name=MNIST", "--search=random", *flags)
     assert (status, errors) == (0, "") and "s to compile" in output and not results.exists()
