@@ -53,6 +53,7 @@ models/linear_regression.py
 models/mnist.py
 pyproject.toml
 results/.gitkeep
+tests/bits.py
 tests/conftest.py
 tests/data_tests/conftest.py
 tests/data_tests/test_download.py
@@ -62,6 +63,7 @@ tests/data_tests/test_mirrors.py
 tests/kills.py
 tests/power_cuts.py
 tests/runs.py
+tests/search_by_threads.py
 tests/searches.py
 tests/test_background.py
 tests/test_bad_input.py
@@ -71,6 +73,7 @@ tests/test_checkpoints.py
 tests/test_command_line.py
 tests/test_divergence.py
 tests/test_equal_bits.py
+tests/test_equal_bits_of_processes.py
 tests/test_full_disk.py
 tests/test_hyperparameters.py
 tests/test_kills.py
@@ -78,12 +81,15 @@ tests/test_models.py
 tests/test_power_cuts.py
 tests/test_progress.py
 tests/test_ray.py
+tests/test_repeatable.py
 tests/test_resume.py
 tests/test_run_folder.py
 tests/test_schedulers.py
 tests/test_search.py
 tests/test_search_folder.py
 tests/test_tensorboard.py
+tests/test_tensorflow_import.py
+tests/test_threads.py
 tests/test_verification.py
 training/__init__.py
 training/background.py
@@ -94,12 +100,15 @@ training/environment.py
 training/evaluation.py
 training/files.py
 training/loop.py
+training/processors.py
 training/progress.py
+training/repeatable.py
 training/run_folder.py
 training/signals.py
 training/steps.py
 training/summaries.py
 training/tensorflow_import.py
+training/threads.py
 training/verification.py
 """
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from models.config import RUN_SETTINGS, complete_config
 from models.hyperparameters import ConfigError, random_config
-from training import evaluation, loop
-from training.batches import batch_rows, checked_inputs
+from training import evaluation, loop, repeatable, threads
+from training.batches import batch_rows, checked_inputs, fed
 from training.checkpoints import Checkpoints, weights_sha256
 from training.divergence import Diverged
 from training.files import read_json
@@ -89,14 +89,17 @@ class BasicModel:
 
     def __init__(self, config):
         self.config = complete_config(type(self), copy.deepcopy(config))
-        self.splits, self.steps, self.step = {}, None, 0
+        self.splits = getattr(self, "splits", {})  # a twin is given those that are there
+        self.steps, self.step = None, 0
+        threads.claim(self.config["threads"], gpus=self.config["device"] != "cpu")
         if self.config["deterministic"]:
             tf.config.experimental.enable_op_determinism()
         if self.config["device"] == "gpu" and not tf.config.list_physical_devices("GPU"):
             raise ConfigError("--device=gpu: TensorFlow sees no GPU here; use --device=auto")
         self.graph = tf.Graph()
-        with self.graph.as_default():
-            self.build_graph(self.load("train"))
+        examples = self.load("train")
+        with self.graph.as_default(), repeatable.seeded(self.config["random_seed"]):
+            self.build_graph(examples)
         refuse_hidden_state(self.graph)
         self.session = tf.compat.v1.Session(graph=self.graph, config=self.session_config())
         self.init()
@@ -118,12 +121,11 @@ class BasicModel:
 
     def session_config(self):
         """One GPU's memory as it is needed, not all of it; no GPU with --device=cpu."""
-        threads = self.config["threads"]
         return tf.compat.v1.ConfigProto(
             gpu_options=tf.compat.v1.GPUOptions(allow_growth=True),
             device_count={"GPU": 0} if self.config["device"] == "cpu" else {},
-            intra_op_parallelism_threads=threads,
-            inter_op_parallelism_threads=threads,
+            intra_op_parallelism_threads=self.config["threads"],
+            inter_op_parallelism_threads=self.config["threads"],
         )
 
     def load(self, split):
@@ -219,15 +221,13 @@ class BasicModel:
         if size > count:
             raise ConfigError(f"--batch_size={size} is more than the {count} training examples")
         self.examples = count
-        with self.graph.as_default(), tf.name_scope("training_data"):
-            data, fill, feed = on_device(examples)
+        data, fill, feed = self.build_data()
         self.session.run(fill, feed)
         wanted = self.config["jit"]
         for jit in [True, False] if wanted is None else [wanted]:
             try:
-                with self.graph.as_default(), tf.name_scope("training"):
-                    steps = Steps(self.train_step, data, self.saved.values(), size, jit)
-                refuse_hidden_state(self.graph)
+                steps = self.build_steps(data, jit)
+                repeatable.refuse_another_build(self, jit)
                 steps.run(self.session, np.zeros([0, size]), {self.lr: 0.0})
                 break
             except tf.errors.OpError as error:
@@ -237,6 +237,20 @@ class BasicModel:
                 reason = error.message.splitlines()[0]
                 print(f"XLA cannot compile these steps, training without (--nojit): {reason}")
         self.steps, self.config["jit"] = steps, jit
+
+    def build_data(self):
+        """Build variables for the training arrays; see training/steps.py."""
+        with self.graph.as_default(), tf.name_scope("training_data"):
+            return on_device(self.load("train"))
+
+    def build_steps(self, data, jit):
+        """Build the loop over train_step, on the variables of the training arrays."""
+        size, saved = self.config["batch_size"], self.saved.values()
+        seeded = repeatable.seeded(self.config["random_seed"])
+        with self.graph.as_default(), tf.name_scope("training"), seeded:
+            steps = Steps(self.train_step, data, saved, size, jit)
+        refuse_hidden_state(self.graph)
+        return steps
 
     def learn_from_epoch(self, stop):
         """Train on the coming batches, up to step `stop` or for a second at most.
@@ -268,8 +282,18 @@ class BasicModel:
         return evaluation.evaluate(self, split)
 
     def infer(self, inputs):
-        """Return the predictions for {name: array [examples, ...]}, as {name: array}."""
-        return self.session.run(self.predicted, {self.batch[n]: a for n, a in inputs.items()})
+        """Return the predictions for {name: array [examples, ...]}, as {name: array}.
+
+        The arrays have names, dtypes and shapes as in `inputs`; ValueError names one that has not.
+        """
+        feed = fed(self.batch, inputs)
+        try:
+            return self.session.run(self.predicted, feed)
+        except tf.errors.InvalidArgumentError as error:
+            missing = [n for n in self.batch if f"tensor '{n}'" in error.message]
+            if not missing:
+                raise
+            raise ValueError(f"the predictions need the input {missing[0]}, too") from None
 
     def weights(self):
         """All saved variables, optimizer and global step included, as {name: array}."""

@@ -131,10 +131,10 @@ def test_mnist_reads_images_for_inference_and_refuses_others(digits_run, tmp_pat
 
 
 def test_gpu_memory_is_taken_as_it_is_needed(small):
-    with make_model(small | {"threads": 3}) as model:
+    with make_model(small) as model:
         config = model.session._config
     assert config.gpu_options.allow_growth
-    assert config.intra_op_parallelism_threads == 3
+    assert config.intra_op_parallelism_threads == model.config["threads"]
     with make_model(small | {"device": "cpu"}) as model:
         assert model.session._config.device_count["GPU"] == 0
 
@@ -260,3 +260,42 @@ def test_a_variable_that_only_training_or_nothing_uses_is_no_obstacle(monkeypatc
 def test_a_model_is_what_its_subclass_says():
     with pytest.raises(NotImplementedError):
         BasicModel({})
+
+
+def test_an_input_that_does_not_fit_is_refused_and_not_cast(digits_run):
+    with make_model({"result_dir": str(digits_run[0])}) as model:
+        model.restore()
+        images = model.load("valid")["images"][:3]
+        assert set(model.infer({"images": images})) == {"digit", "probability"}
+        wanted = r"images must be uint8 \[n, 28, 28\], not"
+        for inputs, message in [
+            ({"images": images / 255.0}, rf"{wanted} float64 \[3, 28, 28\]"),
+            ({"images": images.astype(np.int64)}, f"{wanted} int64"),
+            ({"images": images[:, :27]}, rf"{wanted} uint8 \[3, 27, 28\]"),
+            ({"images": images[0, 0, 0]}, rf"{wanted} uint8 \[\]"),
+            ({"pixels": images}, "no input pixels; the inputs are images, labels"),
+            ({"images": images, "labels": np.zeros([2], np.uint8)}, "equally long.*3.*2"),
+            ({"labels": np.zeros([2], np.uint8)}, "need the input images, too"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                model.infer(inputs)
+
+
+def test_floats_may_be_rounded_and_no_others_converted(line_run):
+    with make_model({"result_dir": str(line_run[0])}) as model:
+        model.restore()
+        assert model.infer({"x": np.array([0.5])})["y"].dtype == np.float32
+        with pytest.raises(ValueError, match=r"x must be float32 \[n\], not int64 \[1\]"):
+            model.infer({"x": [2]})
+
+
+def test_a_split_of_other_dtypes_than_the_training_data_is_refused(monkeypatch):
+    original = Line.inputs
+
+    def inputs(self, split):
+        arrays = original(self, split)
+        return arrays if split == "train" else arrays | {"x": (100 * arrays["x"]).astype(int)}
+
+    monkeypatch.setattr(Line, "inputs", inputs)
+    with Line({}) as model, pytest.raises(ValueError, match="x must be float32"):
+        model.evaluate("valid")

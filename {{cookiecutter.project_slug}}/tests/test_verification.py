@@ -60,23 +60,33 @@ def test_a_batch_order_that_changed_is_seen_at_the_first_step_it_matters(digits_
     )
 
 
-def test_what_is_not_as_it_was_is_listed_in_order(copy_of_digits):
+def test_what_is_not_as_it_was_is_listed_in_order(copy_of_digits, monkeypatch):
     def edit(content):
         content["config"]["random_seed"] = 8
-        content["environment"]["versions"] |= {"numpy": "1.0", "tensorflow": "2.0"}
-        content["environment"]["git"] = {"commit": "abc", "diff": "x"}
+        about = content["environment"]
+        about["versions"] |= {"numpy": "1.0", "tensorflow": "2.0"}
+        about["processor"] |= {"model": "another", "caches": {"L2": 1}}
+        about["variables"] |= {"TF_GONE": "1"}
+        about["sources"]["models/mnist.py"]["sha256"] = about["sources"]["main.py"]["sha256"]
         content["data_checksum"] = "other"
-        content["resumed"] = [{"processor": {"features": ["SSE"]}}]
+        changes = {"processor": about["processor"] | {"features": ["SSE"]}}
+        content["resumed"] = [changes | {"sources": {"models/gone.py": {"sha256": "0"}}}]
 
     change(copy_of_digits / "config.json", edit)
-    equal, lines = lines_of(copy_of_digits, threads=1)
+    monkeypatch.setenv("XLA_FLAGS", "")
+    equal, lines = lines_of(copy_of_digits)
     assert not equal and "then different at step 0, first in hidden1/weights" in lines[0]
     names = [line.split(":")[0].strip() for line in lines[2:]]
     assert names[1:] == [
-        "code", "tensorflow", "numpy", "threads", "processor", "training data"
+        "code", "code", "training data", "tensorflow", "numpy", "processor", "processor's caches",
+        "processor's features", "XLA_FLAGS", "TF_GONE",
     ]  # fmt: skip
-    assert "random_seed" in names[0] and "2.0 when it was started" in lines[4]
-    assert "SSE at its start 2" in lines[7]
+    assert "random_seed" in names[0]
+    assert lines[3] == "  code: models/mnist.py is not what it was when it was started"
+    assert lines[4] == "  code: models/gone.py is not what it was at its start 2"
+    assert "2.0 when it was started" in lines[6] and "L2 1 when it was started" in lines[9]
+    assert "SSE at its start 2" in lines[10]
+    assert lines[12] == "  TF_GONE: 1 when it was started, None now"
 
 
 def test_a_run_that_has_nothing_recorded_cannot_be_verified(copy_of_digits):

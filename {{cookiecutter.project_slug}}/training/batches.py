@@ -33,6 +33,30 @@ def checked_inputs(split, arrays):
     return checked
 
 
+def fed(placeholders, arrays):
+    """What to feed for {name: array [examples, ...]}: {placeholder: array}.
+
+    ValueError if a name, a dtype or a shape is not the placeholder's. TensorFlow itself would cast:
+    of an image with values from 0 to 1 it would make bytes of zero. Floats may be rounded.
+    """
+    feed = {}
+    for name, array in arrays.items():
+        if name not in placeholders:
+            raise ValueError(f"there is no input {name}; the inputs are {', '.join(placeholders)}")
+        placeholder, array = placeholders[name], np.asanyarray(array)
+        wanted, shape = placeholder.dtype.as_numpy_dtype, placeholder.shape[1:].as_list()
+        alike = array.dtype == wanted or array.dtype.kind == np.dtype(wanted).kind == "f"
+        if not alike or array.ndim == 0 or list(array.shape[1:]) != shape:
+            expected = f"{placeholder.dtype.name} {['n', *shape]}".replace("'", "")
+            found = f"{array.dtype} {list(array.shape)}"
+            raise ValueError(f"the input {name} must be {expected}, not {found}")
+        feed[placeholder] = array
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"the inputs must be equally long: {sizes}")
+    return feed
+
+
 def is_writable(array):
     """Whether an array's memory can be written, through it or through what it is a view of."""
     while isinstance(array, np.ndarray):

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from training.batches import batch_rows
+from training.batches import batch_rows, fed
 
 
 class Diverged(Exception):
@@ -41,7 +41,7 @@ def examine(model, variable):
     """What happens at the step to come: loss, gradient norm, first variable, batch, operation."""
     config = model.config
     (rows,) = batch_rows(config["random_seed"], model.step, 1, model.examples, config["batch_size"])
-    feed = {model.batch[name]: array[rows] for name, array in model.load("train").items()}
+    feed = fed(model.batch, {name: array[rows] for name, array in model.load("train").items()})
     scope = tf.compat.v1.variable_scope(tf.compat.v1.get_variable_scope(), reuse=True)
     with model.graph.as_default(), scope, tf.name_scope("diverged"):
         loss = model.loss(model.inference(model.batch, training=True), model.batch)

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from training.batches import fed
+
 BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
 
 
@@ -31,7 +33,7 @@ def evaluate(model, split):
     examples = len(next(iter(arrays.values())))
     totals = dict.fromkeys(["loss", *model.metrics], 0.0)
     for first in range(0, examples, BATCH):
-        feed = {model.batch[n]: array[first : first + BATCH] for n, array in arrays.items()}
+        feed = fed(model.batch, {n: array[first : first + BATCH] for n, array in arrays.items()})
         loss, metrics = model.session.run([model.evaluation_loss, model.metrics], feed)
         size = min(BATCH, examples - first)
         totals["loss"] += float(loss) * size

@@ -7,6 +7,7 @@ from models.config import refuse_contradictions
 from models.hyperparameters import ConfigError
 from training import divergence
 from training.background import Background
+from training.batches import fed
 from training.checkpoints import Checkpoints
 from training.progress import Progress
 from training.run_folder import RunFolder, recorded_config, recorded_start, refuse_patterns
@@ -169,7 +170,7 @@ def evaluate(model, run, writers):
     writers.add_scalars("valid", {model.step: values})
     writers.add_variables(model.step, model.session.run({v.op.name: v for v in model.variables}))
     if model.summary is not None:
-        pictured = {model.batch[name]: array[:10] for name, array in model.load("valid").items()}
+        pictured = fed(model.batch, {n: array[:10] for n, array in model.load("valid").items()})
         writers.add("train", model.step, model.session.run(model.summary, pictured))
     return values
 

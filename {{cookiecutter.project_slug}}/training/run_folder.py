@@ -17,7 +17,7 @@ from pathlib import Path
 
 import filelock
 
-from training.environment import environment, utc_now
+from training.environment import changes, environment, utc_now
 from training.files import (
     PROJECT,
     append_json,
@@ -175,9 +175,7 @@ class RunFolder:
                 f"the training data is not what {self.path} was started on; restore the data, "
                 "or start a new run without --result_dir"
             )
-        first = start["environment"]
-        changes = {name: v for name, v in environment().items() if v != first.get(name)}
-        start["resumed"].append(changes)
+        start["resumed"].append(changes(start["environment"]))
         write_json(file, {"config": self.config, **start})
 
     def set_status(self, status, step, **about):

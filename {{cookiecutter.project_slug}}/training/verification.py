@@ -3,14 +3,14 @@
 The run's folder is read, and nothing is written anywhere.
 """
 
-import hashlib
 from pathlib import Path
 
 from training.checkpoints import Checkpoints, variable_digests, weights_sha256
 from training.divergence import Diverged
 from training.environment import environment
+from training.files import PROJECT, sha256
 from training.progress import Progress
-from training.run_folder import recorded_config, recorded_start
+from training.run_folder import recorded_start
 
 
 def verify(model):
@@ -58,17 +58,21 @@ def difference(model, record, progress):
 
 def likely_causes(model, recorded):
     """Lines with what is not as it was when the run was recorded, the likeliest cause first."""
-    config = recorded_config(model.config["result_dir"])
-    now = facts(model.config, environment(), model.data_checksum())
+    now = facts(environment(), model.data_checksum())
     starts = [recorded["environment"]]
     starts += [recorded["environment"] | changes for changes in recorded["resumed"]]
-    found = {}
-    for number, start in enumerate(starts):
-        when = f"at its start {number + 1}" if number else "when it was started"
-        for name, value in facts(config, start, recorded["data_checksum"]).items():
-            if value != now[name]:
-                found.setdefault(name, f"  {name}: {value} {when}, {now[name]} now")
-    causes = [found[name] for name in now if name in found]
+    whens = ["when it was started", *(f"at its start {n}" for n in range(2, len(starts) + 1))]
+    causes = [
+        f"  code: {path} is not what it was {when}"
+        for start, when in zip(starts, whens, strict=True)
+        for path in changed_files(table(start.get("sources")))
+    ]
+    thens = [facts(start, recorded["data_checksum"]) for start in starts]
+    for name in dict.fromkeys(name for about in (now, *thens) for name in about):
+        for then, when in zip(thens, whens, strict=True):
+            if then.get(name) != now.get(name):
+                causes.append(f"  {name}: {then.get(name)} {when}, {now.get(name)} now")
+                break
     if model.step == 0:
         causes.insert(0, "  random_seed in config.json, or the code of the initial weights")
     causes = causes or ["  nothing on record: was a file or a package changed by hand?"]
@@ -80,16 +84,26 @@ def table(value):
     return value if isinstance(value, dict) else {}
 
 
-def facts(config, about, checksum):
+def changed_files(sources):
+    """Which files of a record of source files are others now, or gone."""
+    return [
+        path
+        for path, about in sources.items()
+        if sha256(PROJECT / path) != table(about).get("sha256")
+    ]
+
+
+def facts(about, checksum):
     """What decides over the bits of a run, the likeliest cause of a difference first."""
-    git, versions, processor = (table(about.get(n)) for n in ("git", "versions", "processor"))
-    diff = str(git.get("diff") or "")
-    changes = f" with changes {hashlib.sha256(diff.encode()).hexdigest()[:8]}" if diff else ""
+    versions, processor, variables = (
+        table(about.get(name)) for name in ("versions", "processor", "variables")
+    )
+    caches = (f"{name} {size}" for name, size in table(processor.get("caches")).items())
     return {
-        "code": f"commit {git.get('commit')}{changes}",
-        "tensorflow": versions.get("tensorflow"),
-        "numpy": versions.get("numpy"),
-        "threads": config["threads"],
-        "processor": " ".join(map(str, list(processor.get("features") or []))),
         "training data": checksum,
+        **{name: versions.get(name) for name in ("tensorflow", "keras", "numpy")},
+        "processor": processor.get("model"),
+        "processor's caches": ", ".join(caches) or None,
+        "processor's features": " ".join(map(str, list(processor.get("features") or []))),
+        **variables,
     }
