@@ -202,7 +202,10 @@ class BasicModel:
         return tf.compat.v1.get_variable(name, shape, initializer=initializer)
 
     def dropout(self, values, rate, salt):
-        """Dropout whose mask follows from random_seed, salt (a name for this layer) and step."""
+        """Dropout whose mask follows from random_seed, salt (a name for this layer) and step.
+
+        Without XLA (--nojit) the masks are others altogether: the generators differ.
+        """
         layer = zlib.crc32(salt.encode()) << 31 | self.config["random_seed"]
         seed = tf.stack([tf.constant(layer, tf.int64), tf.cast(self.global_step, tf.int64)])
         return tf.nn.experimental.stateless_dropout(values, rate, seed, rng_alg="philox")

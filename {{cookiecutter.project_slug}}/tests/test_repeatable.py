@@ -150,3 +150,43 @@ def test_two_builds_are_compared_once_for_a_class(small, monkeypatch):
             model.prepare_steps()
         assert Counted.builds == builds
     assert Counted in repeatable.compared
+
+
+def lstm(self, batch, training):
+    if not hasattr(self, "stack"):
+        layers = tf.keras.layers
+        self.stack = [layers.Embedding(256, 4), layers.LSTM(8), layers.Dense(10)]
+    values = tf.cast(tf.reshape(batch["images"], [-1, 784])[:, ::98], tf.int32)
+    for layer in self.stack:
+        values = layer(values)
+    return values
+
+
+def convolution(self, batch, training):
+    if not hasattr(self, "stack"):
+        layers = tf.keras.layers
+        self.stack = [layers.Conv2D(4, 5, strides=4), layers.BatchNormalization()]
+        self.stack += [layers.Flatten(), layers.Dense(10)]
+    values = tf.cast(batch["images"], tf.float32)[..., tf.newaxis]
+    for layer in self.stack:
+        values = layer(values)
+    return values
+
+
+def conditions_and_tables(self, batch, training):
+    keys = tf.constant([1, 2], tf.int64)
+    values = tf.lookup.KeyValueTensorInitializer(keys, tf.constant([1.0, 2.0]))
+    table = tf.lookup.StaticHashTable(values, default_value=0.0)  # TensorFlow draws its name
+    outputs = MNIST.inference(self, batch, training)
+    doubled = tf.map_fn(lambda row: 2.0 * row, outputs)
+    return tf.cond(outputs[0, 0] > 0, lambda: outputs, lambda: doubled) + table.lookup(keys[:1])
+
+
+@pytest.mark.parametrize("inference", [lstm, convolution, conditions_and_tables])
+def test_what_tensorflow_counts_or_draws_for_its_own_names_is_no_difference(small, inference):
+    model_class = type("Own", (MNIST,), {"inference": inference})
+    for jit in (None, False):
+        repeatable.compared.discard(model_class)
+        with model_class(small | {"jit": jit}) as model:
+            model.prepare_steps()
+            assert model_class in repeatable.compared

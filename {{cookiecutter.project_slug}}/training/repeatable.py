@@ -37,7 +37,7 @@ def seeded(seed):
 def operations(graph):
     """Every operation of a graph and of its functions: [(name, definition in bytes)].
 
-    The names of functions end in numbers that are counted through the process; here they are
+    The names of functions hold numbers that are counted through the process; here they are
     numbered in the order of their first use.
     """
     definition = graph.as_graph_def()
@@ -45,12 +45,16 @@ def operations(graph):
     numbers, found = {}, []
 
     def number(name):
-        plain = re.sub(r"^__inference_|(_\d+)+$", "", name)
+        plain = re.sub(r"^__inference_|_\d+(?=_|$)", "", name)
         return f"{plain} {numbers.setdefault(name, len(numbers))}"
 
     def describe(nodes, within):
         for node in nodes:
-            node.attr.pop("_gradient_op_type", None)  # counted through the process, too
+            for name in (
+                "_gradient_op_type",
+                "shared_name",
+            ):  # counted, too, or drawn; mean nothing
+                node.attr.pop(name, None)
             for key in sorted(node.attr):  # a map: its own order is any
                 for function in (node.attr[key].func, *node.attr[key].list.func):
                     if function.name:
