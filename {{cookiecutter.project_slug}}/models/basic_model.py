@@ -92,6 +92,11 @@ class BasicModel:
         self.splits = getattr(self, "splits", {})  # a twin is given those that are there
         self.steps, self.step = None, 0
         threads.claim(self.config["threads"], gpus=self.config["device"] != "cpu")
+        if not tf.compat.v1.resource_variables_enabled():
+            raise ValueError(
+                "tf.disable_v2_behavior() takes away the variables and loops that training needs; "
+                "remove that line: graphs, sessions and placeholders work without it"
+            )
         if self.config["deterministic"]:
             tf.config.experimental.enable_op_determinism()
         if self.config["device"] == "gpu" and not tf.config.list_physical_devices("GPU"):
@@ -131,7 +136,11 @@ class BasicModel:
     def load(self, split):
         """The arrays of a split, checked and read-only."""
         if split not in self.splits:
-            self.splits[split] = checked_inputs(split, self.inputs(split))
+            arrays = checked_inputs(split, self.inputs(split))
+            if split != "train" and arrays.keys() != self.load("train").keys():
+                names = f"{sorted(arrays)}, those of train {sorted(self.load('train'))}"
+                raise ValueError(f"the inputs of {split} are {names}")
+            self.splits[split] = arrays
         return self.splits[split]
 
     def data_checksum(self):

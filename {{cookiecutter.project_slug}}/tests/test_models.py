@@ -289,13 +289,21 @@ def test_floats_may_be_rounded_and_no_others_converted(line_run):
             model.infer({"x": [2]})
 
 
-def test_a_split_of_other_dtypes_than_the_training_data_is_refused(monkeypatch):
+def test_a_split_of_other_names_or_dtypes_than_the_training_data_is_refused(monkeypatch):
     original = Line.inputs
 
     def inputs(self, split):
         arrays = original(self, split)
         return arrays if split == "train" else arrays | {"x": (100 * arrays["x"]).astype(int)}
 
-    monkeypatch.setattr(Line, "inputs", inputs)
-    with Line({}) as model, pytest.raises(ValueError, match="x must be float32"):
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "inputs", inputs)
+        with Line({}) as model, pytest.raises(ValueError, match="x must be float32"):
+            model.evaluate("valid")
+    fewer = {"train": ("x", "y"), "valid": ("x",)}
+    monkeypatch.setattr(
+        Line, "inputs", lambda self, split: {n: original(self, split)[n] for n in fewer[split]}
+    )
+    message = r"of valid are \['x'\], those of train"
+    with Line({}) as model, pytest.raises(ValueError, match=message):
         model.evaluate("valid")

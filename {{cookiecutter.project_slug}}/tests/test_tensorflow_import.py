@@ -59,6 +59,17 @@ def test_all_forms_work_together_and_mean_the_same():
     assert answer == (0, "True\n", "")
 
 
+def test_the_second_line_of_old_scripts_is_refused_in_words():
+    old = ["import tensorflow.compat.v1 as tf", "from models import make_model"]
+    status, output, errors = python(
+        "import models", *old, "tf.disable_eager_execution()", "print(make_model({}).step)"
+    )
+    assert (status, output, errors) == (0, "0\n", "")
+    status, _, errors = python("import models", *old, "tf.disable_v2_behavior()", "make_model({})")
+    assert status == 1 and "ValueError: tf.disable_v2_behavior()" in errors
+    assert errors.endswith("placeholders work without it\n")
+
+
 def test_what_tensorflow_does_not_have_is_said_when_it_is_used():
     status, _, errors = python("import models", "import tensorflow.contrib as c", "c.layers")
     assert status == 1 and errors.endswith("No module named 'tensorflow.contrib'\n")
