@@ -28,10 +28,11 @@ import tensorflow as tf  # noqa: E402
 from runs import Dropout, curves, digests, metrics  # noqa: E402
 
 from models import MODELS, make_model  # noqa: E402
-from training import batches  # noqa: E402
+from training import batches, repeatable  # noqa: E402
 from training.files import PROJECT  # noqa: E402
 
 MODELS["Dropout"] = Dropout
+repeatable.compared.add(Dropout)  # else most kills would hit the second build, before any training
 VERSION = tf.__version__  # to ask for it imports TensorFlow, here and once
 CONFIG = {
     "model_name": "Dropout", "fake_data": True, "random_seed": 3, "lr": 0.01, "batch_size": 50,

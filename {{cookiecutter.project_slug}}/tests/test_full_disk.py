@@ -84,7 +84,8 @@ def test_a_disk_that_cannot_be_written_is_said_in_one_line(tmp_path, flags):
 def run_with_a_limit(size, settings, folder):
     """Train in a process whose files may not be longer."""
     limit = (
-        "import resource, sys, main;"
+        "import resource, sys, main; from training import environment;"
+        "environment.TEXT_LIMIT = 0;"  # config.json stays below the limit
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}));"
         "sys.exit(main.main(sys.argv))"
     )
