@@ -44,14 +44,3 @@ def pristine(template, tmp_path_factory):
 def project(pristine, tmp_path):
     """A project with the default answers that a test may run and change."""
     return Path(shutil.copytree(pristine, tmp_path / pristine.name))
-
-
-def tree(folder):
-    """All of a folder: contents and executable bit of files, None for folders, by relative path."""
-    folder = Path(folder)
-    return {
-        path.relative_to(folder).as_posix(): None
-        if path.is_dir()
-        else (path.read_bytes(), os.access(path, os.X_OK))
-        for path in folder.rglob("*")
-    }

@@ -5,6 +5,7 @@ comes first, so that trial runs in the checkout do no harm to a demonstration or
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,17 @@ def render(template, output, accept_hooks=True, **answers):
             config_file=str(write_settings(folder)),
         )
     return Path(project)
+
+
+def tree(folder):
+    """All of a folder: contents and executable bit of files, None for folders, by relative path."""
+    folder = Path(folder)
+    return {
+        path.relative_to(folder).as_posix(): None
+        if path.is_dir()
+        else (path.read_bytes(), os.access(path, os.X_OK))
+        for path in folder.rglob("*")
+    }
 
 
 if __name__ == "__main__":

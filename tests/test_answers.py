@@ -16,8 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
-from conftest import tree
-from render import render
+from render import render, tree
 from test_render import read_toml
 
 NOT_ONE_WORD = "must be one word"

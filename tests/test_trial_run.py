@@ -10,8 +10,7 @@ import sys
 
 import pytest
 
-from conftest import tree
-from render import CHECKOUT
+from render import CHECKOUT, tree
 
 LIVE = "{{cookiecutter.project_slug}}"
 

@@ -1,183 +1,181 @@
-"""Fetch MNIST, check it, and lay it out for memory mapping.
+"""Download MNIST, check it and store it as arrays that can be memory-mapped.
 
     python data/download.py
-    python data/download.py --mirror=URL      # a folder on the web that holds the four files
-    python data/download.py --mirror=FOLDER   # or one on this machine, without a network
+    python data/download.py --mirror=URL     # a web folder with the four files
+    python data/download.py --mirror=FOLDER  # or a folder on this machine
 
-Writes data/mnist/{train,valid,test}/ with images.npy and labels.npy: 55,000, 5,000 (the last of
-the training file) and 10,000 examples. What is there and right is not fetched again.
+If data/mnist exists, it is checked and nothing is downloaded.
 """
 
 import argparse
+import errno
 import hashlib
+import logging
 import os
-import re
 import signal
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
+import pooch
+import requests
+from rich.console import Console
+from rich.progress import track
 
-PROJECT = Path(__file__).resolve().parent.parent
-FOLDER = PROJECT / "data" / "mnist"
-
-# Of each split: which rows of which files, and the SHA-256 of the bytes of images and labels.
+FOLDER = Path(__file__).resolve().parent / "mnist"
+MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist",
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+)
+# SHA-256 of the decompressed files. Compressed files differ between mirrors.
+FILES = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+MAX_BYTES = 50_000_000  # of a file, compressed or not. The longest one has 47,040,016.
 SPLITS = {
-    "train": (
-        "train",
-        slice(0, 55_000),
-        "14c087820ce35955fe2c466e485cdadf68c2a19e93c80e5329ad2dece2681f03",
-        "480f85fa3c4455a4cd1819493bed72a8c8092e1b83e53c36af2584b498812d7c",
-    ),
-    "valid": (
-        "train",
-        slice(55_000, 60_000),
-        "d28c706f7fb47d09d4d6e834642057f870543e0e217e373a5401ffbb9b596dc7",
-        "ab3dba9059d2a4990e0fbbeb12680a356beeb98f0e3b583ffddf41576e8d5818",
-    ),
-    "test": (
-        "t10k",
-        slice(0, 10_000),
-        "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
-        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
-    ),
+    "train": ("train", 0, 55_000),
+    "valid": ("train", 55_000, 60_000),
+    "test": ("t10k", 0, 10_000),
 }
 
+log = logging.getLogger("data")
+pooch.get_logger().setLevel("ERROR")  # it would report every try
 
-def download(mirror=None, folder=FOLDER):
-    """Put MNIST into the folder, all of it or nothing, unless it is there; returns the folder.
 
-    `mirror` is a URL or a folder that holds the four files, as .gz or decompressed: by default the
-    variable MNIST_MIRROR, and without it the public mirrors in turn. Only the last part of `folder`
-    is created. ValueError if files of the mirror, or in the folder, are missing or damaged;
-    ConnectionError if no mirror answers; OSError if the folder cannot be written.
+def download(mirror: str | Path | None = None, folder: str | Path = FOLDER) -> None:
+    """Write {train,valid,test}/{images,labels}.npy into a new folder: all six files or nothing.
+
+    `mirror` is a URL or a folder with the four files of MNIST, with or without .gz; by default the
+    variable MNIST_MIRROR, or else the public mirrors. If `folder` exists, nothing happens.
+    ValueError if no mirror has all files undamaged, OSError if the folder cannot be written.
     """
-    from data import mirrors  # by now `python data/download.py` has set where to find it
-
     folder = Path(folder)
-    if is_complete(folder):
-        print(f"MNIST is complete in {folder}: nothing to fetch.", file=sys.stderr)
-        return folder
+    if folder.exists():
+        return
     mirror = mirror or os.environ.get("MNIST_MIRROR")
-    sources = [checked_mirror(mirror)] if mirror else mirrors.MIRRORS
     try:
-        # A sibling, so that the rename stays on one disk; .gitignore knows names like it.
-        with tempfile.TemporaryDirectory(
-            prefix=f"{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
-        ) as temporary:
-            arrays = mirrors.fetch(sources, temporary)
-            # A folder of its own: the temporary one lets nobody else in, and rights stay.
-            ready = Path(temporary, "ready")
-            write_splits(arrays, ready)
-            publish(ready, folder)
+        # Beside the new folder, because a rename must stay on one disk.
+        with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as temporary:
+            contents = fetch_files([mirror] if mirror else MIRRORS, temporary)
+            complete = Path(temporary, "complete")  # others may read it, unlike `temporary` itself
+            write_splits(contents, complete)
+            try:
+                complete.rename(folder)
+            except OSError:
+                if not folder.exists():  # otherwise another process was faster
+                    raise
     except OSError as error:
-        if error.errno is None:  # one of ours, whose message is complete
-            raise
         raise OSError(
-            f"{folder} cannot be written: {error.strerror}. {folder.parent} must be a folder that"
-            " can be written, with 150 MB free."
+            f"{folder} cannot be written ({error}). {folder.parent} must be a writable folder with"
+            " 150 MB of free space."
         ) from error
-    return folder
 
 
-def is_complete(folder):
-    """Whether the folder is there; ValueError if it is and holds anything but MNIST."""
-    if not os.path.lexists(folder):
-        return False
-    for split in SPLITS:
-        open_split(folder, split)
-    return True
-
-
-def checked_mirror(mirror):
-    """The mirror as text; ValueError if it is neither a URL nor a folder."""
-    mirror = os.fspath(mirror)
-    is_url = re.match("https?://", mirror, re.IGNORECASE)
-    if not is_url and not Path(mirror).expanduser().is_dir():
-        raise ValueError(f"the mirror {mirror!r} is neither an http(s) URL nor a folder.")
-    return mirror
-
-
-def write_splits(arrays, folder):
-    """Write what the four files hold, {name: uint8 array}, as .npy files of the three splits."""
-    for split, (source, rows, *_) in SPLITS.items():
-        Path(folder, split).mkdir(parents=True)
-        np.save(Path(folder, split, "images.npy"), arrays[f"{source}-images-idx3-ubyte"][rows])
-        np.save(Path(folder, split, "labels.npy"), arrays[f"{source}-labels-idx1-ubyte"][rows])
-
-
-def publish(ready, folder):
-    """Give the folder its name, unless another process was first: its files are as good."""
-    try:
-        os.rename(ready, folder)
-    except OSError:
-        if not is_complete(folder):
-            raise
-
-
-def open_split(folder, split):
-    """One split: {"images": uint8 [n, 28, 28], "labels": uint8 [n]}, read-only memory maps.
-
-    ValueError that names the first file that is missing or not as it was downloaded.
-    """
-    _, rows, *digests = SPLITS[split]
-    count = rows.stop - rows.start
-    shapes = {"images": (count, 28, 28), "labels": (count,)}
-    arrays = {}
-    for (name, shape), digest in zip(shapes.items(), digests, strict=True):
-        path = Path(folder, split, f"{name}.npy")
+def fetch_files(mirrors, temporary):
+    """{name: content in bytes} of the four files, from the first mirror that has them all."""
+    failures = []
+    for mirror in mirrors:
+        log.info("Downloading MNIST from %s", mirror)
         try:
-            # Not np.load: this one reads neither pickles nor archives, whatever the file says.
-            array = np.lib.format.open_memmap(path, mode="r")
-            if (array.dtype, array.shape) != (np.uint8, shape):
-                raise ValueError(f"it holds {array.dtype} {list(array.shape)}")
-            if hashlib.sha256(array).hexdigest() != digest:
-                raise ValueError("its content was altered")
-        except Exception as error:  # a hostile header makes NumPy raise nearly anything
-            missing = isinstance(error, FileNotFoundError)
-            raise ValueError(
-                f"{path} is {'missing' if missing else f'damaged ({one_line(error)})'}."
-                f" Delete the folder {folder} and run 'python data/download.py'."
-            ) from error
-        arrays[name] = array
-    return arrays
+            return {name: fetch_file(mirror, name, temporary) for name in FILES}
+        except ValueError as error:
+            failures.append(str(error))
+    raise ValueError(
+        f"MNIST could not be downloaded: {'; '.join(failures)}. Check the network, name another"
+        " mirror with 'python data/download.py --mirror=URL|FOLDER' or the variable MNIST_MIRROR,"
+        " or train on made-up digits with --fake_data."
+    )
 
 
-def one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__
+def fetch_file(mirror, name, temporary):
+    """The decompressed content of one file in bytes. ValueError if it is missing or damaged."""
+    mirror = os.path.expanduser(mirror).rstrip("/")
+    for file in (f"{name}.gz", name):
+        source = path = f"{mirror}/{file}"
+        try:
+            if mirror.startswith(("http://", "https://")):
+                folder = tempfile.mkdtemp(dir=temporary)  # empty: pooch keeps files it finds
+                files = pooch.Pooch(folder, f"{mirror}/", {file: None}, retry_if_failed=2)
+                path = files.fetch(file, downloader=transfer)
+            with open(path, "rb") as stream:
+                content = stream.read(MAX_BYTES)
+            if content.startswith(b"\x1f\x8b"):  # by content: servers may decompress .gz files
+                content = zlib.decompressobj(wbits=31).decompress(content, MAX_BYTES)
+        except FileNotFoundError:
+            continue
+        except requests.ConnectionError as error:  # its text is long and full of Python objects
+            raise ValueError(f"{source} cannot be reached ({type(error).__name__})") from error
+        except (OSError, zlib.error) as error:
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                raise  # no mirror can help
+            raise ValueError(f"{source} cannot be read ({error})") from error
+        if hashlib.sha256(content).hexdigest() != FILES[name]:
+            raise ValueError(f"{source} is damaged or is not MNIST's file: its SHA-256 is wrong")
+        return content
+    raise ValueError(f"{mirror} has neither {name}.gz nor {name}")
 
 
-def main(arguments=None):
+def transfer(url, path, _):
+    """Save a web file, with a progress bar if stderr is a terminal.
+
+    pooch tries again after requests' errors. FileNotFoundError if the server does not have the
+    file, OSError if it is too long: another try would not help.
+    """
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())
+    with requests.get(url, stream=True, timeout=(10, 30)) as response, open(path, "wb") as file:
+        if response.status_code in (403, 404):
+            raise FileNotFoundError(url)
+        response.raise_for_status()
+        pieces = response.iter_content(65_536)
+        total = int(response.headers.get("Content-Length", 0)) / 65_536 or None
+        for piece in track(pieces, url.split("/")[-1], total, console=console, transient=True):
+            file.write(piece)
+            if file.tell() > MAX_BYTES:
+                raise OSError(f"it has more than {MAX_BYTES:,} bytes")
+
+
+def write_splits(contents, folder):
+    """Write {name: content in bytes} of the four files as arrays of the three splits."""
+    for split, (source, start, end) in SPLITS.items():
+        images = np.frombuffer(contents[f"{source}-images-idx3-ubyte"], np.uint8, offset=16)
+        labels = np.frombuffer(contents[f"{source}-labels-idx1-ubyte"], np.uint8, offset=8)
+        Path(folder, split).mkdir(parents=True)
+        np.save(Path(folder, split, "images.npy"), images.reshape(-1, 28, 28)[start:end])
+        np.save(Path(folder, split, "labels.npy"), labels[start:end])
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False, description="Fetch MNIST, check it, and write it to data/mnist."
-    )
-    parser.add_argument(
-        "--mirror",
-        metavar="URL|FOLDER",
-        help="where the four files are, with or without .gz (default: the environment variable"
-        " MNIST_MIRROR, and without it the public mirrors)",
-    )
+    from data.loaders import load_mnist
+
+    parser = argparse.ArgumentParser(description="Download MNIST to data/mnist.")
+    where = "where the four files are (default: the variable MNIST_MIRROR, or public mirrors)"
+    parser.add_argument("--mirror", metavar="URL|FOLDER", help=where)
     mirror = parser.parse_args(arguments).mirror
     if mirror == "":  # most likely an unset variable of the shell
-        parser.error("--mirror is empty; it takes a URL or a folder")
+        parser.error("--mirror is empty: give a URL or a folder")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        folder = download(mirror)
+        download(mirror, FOLDER)
+        for split in SPLITS:
+            load_mnist(split, FOLDER)
     except (OSError, ValueError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        log.error("error: %s", error)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted: nothing was written.", file=sys.stderr)
+        log.error("Interrupted. Run the command again to download MNIST.")
         return 130
-    counts = [f"{split} {rows.stop - rows.start:,}" for split, (_, rows, *_) in SPLITS.items()]
-    print(f"MNIST is ready in {folder}: {', '.join(counts)}.")
+    print(f"MNIST is complete in {FOLDER}.")
     return 0
 
 
 if __name__ == "__main__":
-    # Python has put this file's own folder there, from which `import data` does not work.
-    sys.path[0] = str(PROJECT)
-    # Only an exception removes the temporary folder; SIGTERM alone would end without one.
+    sys.path[0] = str(FOLDER.parent.parent)  # was the folder `data`, which has no module `data`
+    # SIGTERM becomes an exception, so that the temporary folder is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())
