@@ -23,7 +23,7 @@ The project is ready. Next:
     python main.py --model_name=MNIST
     pytest
 
-Its README.md tells the rest.
+See README.md for more.
 """
 
 if __name__ == "__main__":

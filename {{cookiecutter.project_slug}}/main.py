@@ -2,7 +2,7 @@
 
     python main.py                                    a line through 100 points
     python main.py --model_name=MNIST                 handwritten digits
-    python main.py --result_dir=R                     go on with the run in R
+    python main.py --result_dir=R                     resume the run in R
     python main.py --infer --result_dir=R --input=2   predictions
     python main.py --evaluate --result_dir=R          the test split
     python main.py --verify --result_dir=R            train again and compare, bit for bit
@@ -11,7 +11,7 @@
     python main.py --model_name=MNIST --help          every flag of a model
 
 Exit status: 0; 2 for a wrong flag; 3 for a run that diverged; 130 and 143 after Ctrl-C and
-SIGTERM; 1 for the rest.
+SIGTERM; 1 for all other errors.
 """
 
 import shlex
@@ -19,12 +19,13 @@ import sys
 import traceback
 from pathlib import Path
 
-import numpy as np
-
 import command_line
 from models import ConfigError, make_model
+from settings import parse_step
 from training import loop, verification
-from training.run_folder import RunFolder, one_line, recorded_config
+from training.messages import format_values, one_line
+from training.provenance import recorded_config
+from training.run import Run
 
 
 def main(argv):
@@ -37,8 +38,7 @@ def main(argv):
             return 0
         debug = given.get("debug", False)
         text = given.pop("input", None)
-        searching = given.get("search") or given.get("fullsearch")
-        if searching or given.get("promote"):
+        if given.get("search") or given.get("fullsearch") or given.get("promote"):
             return search(model_class, given)
         stages = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
         if given.pop("best", False):
@@ -46,9 +46,9 @@ def main(argv):
         config = {"model_name": model_class.__name__} | given
         if not stages:
             return train(config)
+        step = parse_step(config.pop("step", None))
         if not recorded_config(config["result_dir"]):
             raise FileNotFoundError(f"--result_dir={config['result_dir']} holds no run")
-        step = loop.which(config.pop("step", None))
         if stages == ["infer"]:
             return infer(config, step, text)
         return evaluate(config, step) if stages == ["evaluate"] else verify(config)
@@ -64,7 +64,7 @@ def main(argv):
 
 
 def fail(error, status, debug=False):
-    """Print one line about what went wrong, and with --debug how it came to it."""
+    """Print one line about what went wrong, and with --debug the traceback."""
     if debug:
         traceback.print_exc()
     print(f"error: {one_line(error)}", file=sys.stderr)
@@ -72,24 +72,24 @@ def fail(error, status, debug=False):
 
 
 def train(config):
-    """Train, and say what came out and what to do next."""
+    """Train, and print the results and what to do next."""
     print("Importing TensorFlow ...", flush=True)  # seconds in which nothing else is seen
     with make_model(config) as model:
         result = model.train()
     folder = shlex.quote(result["result_dir"])
-    together = Path(result["result_dir"]).parent  # where runs lie beside each other
-    logs = folder if config.get("result_dir") else shlex.quote(str(together))
+    parent = Path(result["result_dir"]).parent  # in which runs lie beside each other
+    logs = folder if config.get("result_dir") else shlex.quote(str(parent))
     print_values("valid", result["valid"])
     print_values("test", result["test"])
     if result["status"] == "diverged":
         return fail(
-            f"not finite at step {result['bad_step']}: loss {result['loss']}, gradient norm "
-            f"{result['gradient_norm']}, first in {result['variable']}. The weights before are "
-            f"saved; details are in {folder}/status.json. Start anew with a smaller --lr",
+            "not finite at step {bad_step}: loss {loss}, gradient norm {gradient_norm}, first in "
+            "{variable}. The weights before are ".format(**result["details"])
+            + f"saved; details are in {folder}/status.json. Start again with a smaller --lr",
             3,
         )
     if result["status"] == "interrupted":
-        print(f"Interrupted at step {result['step']}; go on with --result_dir={folder}")
+        print(f"Interrupted at step {result['step']}; resume with --result_dir={folder}")
         return 128 + result["signal"]
     print(f"Next: python main.py --infer --result_dir={folder}")
     print(f"      tensorboard --logdir {logs}")
@@ -105,7 +105,7 @@ def infer(config, step, text):
     for i in range(len(next(iter(inputs.values())))):
         scalars = {name: array[i] for name, array in inputs.items() if array.ndim == 1}
         outputs = {name: array[i] for name, array in predictions.items()}
-        print_values(in_words(scalars) or f"example {i}", outputs)
+        print_values(format_values(scalars) or f"example {i}", outputs)
     return 0
 
 
@@ -113,39 +113,33 @@ def evaluate(config, step):
     """Print loss and metrics on the test split, and record them in the run."""
     with make_model(config) as model:
         model.restore(step)
-        with RunFolder(model.config) as run:
-            print_values(f"test at step {model.step}", loop.test(model, run))
+        with Run(model.config) as run:
+            print_values(f"test at step {model.step}", loop.evaluate_once(model, run, "test"))
     return 0
 
 
 def verify(config):
-    """Train a run again, compare it with what is recorded, and say how it came out."""
+    """Train a run again, compare it with what is recorded, and print the verdict."""
     with make_model(config) as model:
-        found = verification.verify(model)
-    for line in found["lines"]:
+        verdict = verification.verify(model)
+    for line in verdict.lines:
         print(line)
-    return 0 if found["equal"] else 1
+    return 0 if verdict.equal else 1
 
 
 def search(model_class, given):
-    """Search hyper-parameters, or promote what a search found."""
-    from hpsearch import stages  # rich, which it shows its tables with, is slow to import
+    """Search hyper-parameters, or promote the winner of a search."""
+    from hpsearch import commands  # its library for tables, rich, is slow to import
 
     options = {s.name: given.get(s.name, s.default) for s in command_line.SEARCH}
     if given.get("promote"):
-        return stages.promote(given["result_dir"])
-    return stages.search(model_class, given, options)
-
-
-def in_words(values):
-    """Numbers as text: "loss = 0.0816, accuracy = 0.982"."""
-    texts = {name: np.array2string(np.asarray(v), precision=4) for name, v in values.items()}
-    return ", ".join(f"{name} = {text}" for name, text in texts.items())
+        return commands.promote(given["result_dir"])
+    return commands.search(model_class, given, options)
 
 
 def print_values(title, values):
     if values:
-        print(f"{title}: {in_words(values)}")
+        print(f"{title}: {format_values(values)}")
 
 
 if __name__ == "__main__":

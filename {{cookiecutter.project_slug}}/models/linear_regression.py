@@ -1,5 +1,6 @@
-"""A line through 100 points: y = weight * x + bias, by gradient descent. About 3 s on 2 cores,
-nearly all of it the import of TensorFlow; it ends at the least-squares solution.
+"""A line through 100 points: y = weight * x + bias, by gradient descent.
+
+It ends at the least-squares solution. Nearly all of its 3 s are the import of TensorFlow.
 
     python main.py
 """
@@ -8,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.basic_model import BasicModel
-from models.hyperparameters import ConfigError, Setting, optimization
+from settings import ConfigError, Setting, optimization
 from training.batches import random_stream
 
 POINTS = 100
@@ -54,41 +55,29 @@ class LinearRegression(BasicModel):
     def parse_input(self, text):
         """Numbers with commas: --input=2 or --input=-1,0.5; by default 2, where y is about 6."""
         try:
-            numbers = np.array([float(number) for number in (text or "2").split(",")], np.float32)
-            if not np.isfinite(numbers).all():
-                raise ValueError("not finite")
-            return {"x": numbers}
+            return {"x": np.array([float(x) for x in (text or "2").split(",")], np.float32)}
         except ValueError:
             raise ConfigError(f"--input={text} is not a list of numbers such as 2,-1.5") from None
 
     def report(self, folder):
         """Draw fit.png; say how far the line is from the least-squares solution."""
-        points = self.load("train")
-        x, y = points["x"], points["y"]
+        x, y = (self.load("train")[name] for name in ("x", "y"))
         w, b = (float(self.weights()[name]) for name in ("weight", "bias"))
         best_w, best_b = np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), y, rcond=None)[0]
-        draw_fit(folder / "fit.png", x, y, w, b)
-        return [
-            f"Fitted {equation(w, b, digits=4)}",
-            f"Least squares: w differs by {abs(w - best_w):.1g}, b by {abs(b - best_b):.1g}",
-        ]
+        fitted = f"y = {w:.4f}x {'-' if b < 0 else '+'} {abs(b):.4f}"
+        draw_fit(folder / "fit.png", x, y, w * x + b, fitted)
+        differences = f"w differs by {abs(w - best_w):.1g}, b by {abs(b - best_b):.1g}"
+        return [f"Fitted {fitted}", f"Least squares: {differences}"]
 
 
-def equation(w, b, digits):
-    """The line as text: "y = 2.89x - 0.01"."""
-    return f"y = {w:.{digits}f}x {'-' if b < 0 else '+'} {abs(b):.{digits}f}"
-
-
-def draw_fit(path, x, y, w, b):
-    """Draw points and fitted line into a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no screen needed
-    from matplotlib.figure import Figure
+def draw_fit(path, x, y, line, label):
+    """Draw the points and the fitted line as a PNG."""
+    from matplotlib.figure import Figure  # slow to import, and only needed here
 
     figure = Figure(figsize=(6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.scatter(x, y, s=14, color="tab:blue", alpha=0.7, label="100 points, y = 3x + noise")
-    axes.plot(x, w * x + b, color="tab:orange", linewidth=2, label=equation(w, b, 2))
+    axes.scatter(x, y, s=14, alpha=0.7, label=f"{POINTS} points, y = {SLOPE:g}x + noise")
+    axes.plot(x, line, color="tab:orange", linewidth=2, label=label)
     axes.set(xlabel="x", ylabel="y")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -12,13 +12,17 @@ import zlib
 import numpy as np
 
 
-def checked_inputs(split, arrays):
+def checked_inputs(split, arrays, names=None):
     """Return the arrays of a split read-only; ValueError if they cannot be trained on.
 
+    names: those that the arrays must have, if they are given.
     An array that somebody could still write is copied: a variable on the CPU may use the very
     memory it was fed from, for as long as it lives.
     """
     arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
+    if names is not None and arrays.keys() != names:
+        found = f"{sorted(arrays)}, those of train {sorted(names)}"
+        raise ValueError(f"the inputs of {split} are {found}")
     sizes = {name: len(array) for name, array in arrays.items()}
     if len(set(sizes.values())) != 1 or 0 in sizes.values():
         raise ValueError(f"the arrays of {split} must be equally long and not empty: {sizes}")
@@ -55,6 +59,15 @@ def fed(placeholders, arrays):
     if len(set(sizes.values())) > 1:
         raise ValueError(f"the inputs must be equally long: {sizes}")
     return feed
+
+
+def check_finite(placeholders, arrays):
+    """ValueError names an array with a value that is not finite in its placeholder's dtype."""
+    for name, array in arrays.items():
+        dtype = placeholders[name].dtype.as_numpy_dtype
+        with np.errstate(over="ignore"):
+            if not np.isfinite(np.asarray(array, dtype)).all():
+                raise ValueError(f"the input {name} must be finite in {dtype.__name__}")
 
 
 def is_writable(array):

@@ -1,21 +1,23 @@
-"""Checkpoints that survive a kill at any instant and tell when they are damaged.
+"""Checkpoints that survive a kill at any instant, and whose damage is detected.
 
     checkpoints.jsonl   one line per save: step, time, the SHA-256 of each file, weights_sha256,
                         and of each variable the first 16 digits of its own digest
-    model.ckpt-N.*      TensorFlow's saver's files; the newest few, the best, one every n hours
+    model.ckpt-N.*      files of TensorFlow's saver; the newest few, the best, one every n hours
     model.ckpt.meta     the graph, for TensorFlow's own tools
     checkpoint          TensorFlow's pointer to the newest, for its own tools
     best.json           which step is best on valid
 
-Order of writing: the saver's files, then the line, then the pointer, each on the disk for sure
-before the next; only then are old files removed. A line therefore promises a whole checkpoint.
+Order of writing: the saver's files, then the line, then the pointer, each synced to the disk
+before the next; only then are old files removed. So a line means that its checkpoint is complete.
 """
 
-import hashlib
+import logging
 import re
+import shutil
 import time
+from pathlib import Path
+from typing import TypedDict
 
-import numpy as np
 import tensorflow as tf
 
 from training.files import (
@@ -28,42 +30,30 @@ from training.files import (
     write_atomically,
     write_json,
 )
-from training.run_folder import one_line
+from training.messages import one_line
 
+log = logging.getLogger(__name__)
 PREFIX = "model.ckpt"
-FIELDS = {"step": int, "files": dict, "weights_sha256": str, "time": float}  # of a line
+FIELDS = {"step": int, "files": dict, "weights_sha256": str, "time": float}  # of every line
 
 
-def weights_sha256(arrays):
-    """SHA-256 over named arrays, in order of name: equal digests mean equal runs.
+class Checkpoint(TypedDict, total=False):
+    """A line of checkpoints.jsonl."""
 
-    Of each array: name in UTF-8, a zero byte, dtype name, a zero byte, shape as decimal numbers
-    with commas, a zero byte, then the little-endian C-order bytes.
-    """
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        array = np.asarray(array)
-        shape = ",".join(map(str, array.shape))
-        digest.update(b"\0".join(part.encode() for part in (name, array.dtype.name, shape, "")))
-        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-    return digest.hexdigest()
-
-
-def variable_digests(arrays):
-    """The beginning of each array's own digest, as {name: 16 hexadecimal digits}."""
-    return {name: weights_sha256({name: array})[:16] for name, array in arrays.items()}
+    step: int
+    files: dict[str, str]  # {name: SHA-256}
+    weights_sha256: str
+    time: float  # seconds since 1970
+    variables: dict[str, str]  # {name: the first 16 digits of its digest}
+    permanent: bool  # never removed
 
 
 class Checkpoints:
-    """The checkpoints of one run folder. Reading them writes nothing.
+    """The checkpoints of one run folder. Reading them writes nothing."""
 
-    first_step: where the run starts, if it is not at step 0.
-    """
-
-    def __init__(self, run_path, config, first_step=0, clock=time.time):
-        self.path = run_path / "checkpoints"
+    def __init__(self, run_path, config, clock=time.time):
+        self.path = Path(run_path) / "checkpoints"
         self.config = config
-        self.first_step = first_step
         self.clock = clock
         self.saved_at = clock()
         self.best = None  # its step, for rotate
@@ -72,12 +62,12 @@ class Checkpoints:
         self.kept = [r for r in self.records[:-1] if self.has_files(r)] + self.records[-1:]
 
     def is_own(self, record):
-        """Whether a line names files of its own step here, and no others."""
+        """Whether a line names files of its own step in this folder, and no others."""
         own = rf"{re.escape(PREFIX)}-{record['step']}\.(index|data-\d{{5}}-of-\d{{5}})"
         return record["files"] and all(re.fullmatch(own, name) for name in record["files"])
 
     def has_files(self, record):
-        """Whether a checkpoint has not been rotated away."""
+        """Whether a checkpoint has not been removed by rotate."""
         return any((self.path / name).exists() for name in record["files"])
 
     def last_step(self):
@@ -88,36 +78,58 @@ class Checkpoints:
         return str(self.path / f"{PREFIX}-{step}")
 
     def is_due(self, step):
-        """Whether the number of steps or the clock says that it is time to save."""
+        """Whether it is time to save, by the number of steps or by the clock."""
         seconds = self.config["save_checkpoint_secs"]
         by_time = seconds > 0 and self.clock() - self.saved_at >= seconds
         return step % self.config["save_every"] == 0 or by_time
 
-    def write(self, saver, session, step):
-        """Write the variables to the files of a checkpoint, which counts once committed."""
-        self.saved_at = self.clock()
+    def write(self, model) -> dict:
+        """Write a model's variables to files, which count once they are committed.
+
+        Returns the variables, as {name: array}.
+        """
+        weights, self.saved_at = model.weights(), self.clock()
+        if weights["global_step"] != model.step:
+            raise ValueError("train_step must count: call self.update, or pass global_step")
+        prefix = self.prefix(model.step)
         self.path.mkdir(exist_ok=True)
         try:
-            if not self.records:  # the graph does not change: once is enough
-                saver.export_meta_graph(str(self.path / f"{PREFIX}.meta"))
-            saver.save(session, self.prefix(step), write_meta_graph=False, write_state=False)
-        except tf.errors.OpError as error:  # the disk is full, say
-            reason = one_line(error)
-            raise OSError(f"{self.prefix(step)} cannot be written: {reason}") from None
+            with model.graph.as_default():
+                if not (self.path / f"{PREFIX}.meta").exists():  # the graph does not change
+                    model.saver.export_meta_graph(str(self.path / f"{PREFIX}.meta"))
+                model.saver.save(model.session, prefix, write_meta_graph=False, write_state=False)
+        except tf.errors.OpError as error:  # for example, the disk is full
+            raise OSError(f"{prefix} cannot be written: {one_line(error)}") from None
+        return weights
 
-    def commit(self, step, weights):
+    def load(self, model, record: Checkpoint) -> None:
+        """Give a model's variables the values of a checkpoint."""
+        self.check_fit(record["step"], model.saved)
+        with model.graph.as_default():
+            model.saver.restore(model.session, self.prefix(record["step"]))
+        model.step = record["step"]
+
+    def copy(self, other: "Checkpoints", record: Checkpoint) -> None:
+        """Take over a checkpoint of another run, which may be removed later."""
+        self.path.mkdir(exist_ok=True)
+        for name, digest in record["files"].items():
+            shutil.copyfile(other.path / name, self.path / name)
+            if sha256(self.path / name) != digest:
+                raise OSError(f"{self.path / name} is not what was copied; is the disk damaged?")
+        digests = {n: record[n] for n in ("weights_sha256", "variables") if n in record}
+        self.commit(record["step"], digests, permanent=True)
+
+    def commit(self, step: int, digests: dict, permanent: bool = False) -> None:
         """Wait until the files of a checkpoint are on the disk, and add its line.
 
-        weights: the saved variables, {name: array}, for their digest.
+        digests: of the variables in it, see training/digests.py.
         """
         files = sorted(self.path.glob(f"{PREFIX}-{step}.*"))
         for path in [*files, self.path, self.path.parent]:
             sync(path)
         record = {"step": step, "files": {path.name: sha256(path) for path in files}}
-        record |= {"weights_sha256": weights_sha256(weights), "time": float(self.clock())}
-        record |= {"variables": variable_digests(weights)}
-        branched = step > 0 and not self.records  # from another run, which may be removed
-        if branched or self.is_permanent(record["time"]):
+        record |= {"time": float(self.clock()), **digests}
+        if permanent or self.is_permanent(record["time"]):
             record["permanent"] = True
         append_json(self.ledger, record)
         sync(self.ledger)
@@ -128,7 +140,7 @@ class Checkpoints:
         self.kept.append(record)
 
     def is_permanent(self, now):
-        """Whether the last checkpoint that is kept for ever, or the very first, is n hours old."""
+        """Whether the last checkpoint that is never removed, or the first one, is n hours old."""
         hours = self.config["keep_checkpoint_every_n_hours"]
         marks = [r["time"] for r in self.kept if r.get("permanent")]
         marks = marks or [r["time"] for r in self.records[:1]]
@@ -145,17 +157,15 @@ class Checkpoints:
                 self.kept.remove(record)
 
     def set_best(self, step, values):
-        """Note that this checkpoint is the best on valid, with its values there."""
+        """Note which checkpoint is the best on valid, with its values; None before the first."""
         self.best = step
-        write_json(self.path / "best.json", {"step": step, "valid": values})
+        if step is None:
+            (self.path / "best.json").unlink(missing_ok=True)
+        else:
+            write_json(self.path / "best.json", {"step": step, "valid": values})
 
-    def forget_best(self):
-        """Without a record on valid no checkpoint is best."""
-        self.best = None
-        (self.path / "best.json").unlink(missing_ok=True)
-
-    def forget_after(self, step):
-        """Drop lines after the step that a resumed run goes on from, and files without a line."""
+    def truncate_to(self, step):
+        """Drop lines after the step from which a run is resumed, and files without a line."""
         self.records = [r for r in self.records if r["step"] <= step]
         rewrite_jsonl(self.ledger, self.records)
         self.kept = [r for r in self.kept if r["step"] <= step]
@@ -164,8 +174,8 @@ class Checkpoints:
             if path.name not in listed:
                 path.unlink()
 
-    def damage(self, record):
-        """What is wrong with the files of a checkpoint, in words; "" if they are as written."""
+    def damage(self, record: Checkpoint) -> str:
+        """What is wrong with the files of a checkpoint; "" if they are as they were written."""
         for name, digest in record["files"].items():
             found = sha256(self.path / name)
             if found != digest:
@@ -173,42 +183,42 @@ class Checkpoints:
                 return f"{self.path / name} {problem}"
         return ""
 
-    def newest(self):
-        """The newest undamaged checkpoint's line; None if nothing was ever saved.
+    def newest(self, first_step: int = 0) -> Checkpoint | None:
+        """The newest undamaged checkpoint; None if nothing was ever saved.
 
-        Says which ones are damaged; ValueError if all are: never start again at step 0 in silence.
+        Reports damaged ones; ValueError if all are damaged: a run never silently starts again.
+        first_step: where the run begins; files of this step alone are an interrupted start.
         """
         for record in reversed(self.kept):
             damage = self.damage(record)
             if not damage:
                 return record
-            print(f"Checkpoint of step {record['step']} is damaged: {damage}.")
-        # Files of the first step without a line: a save that was cut short before any training.
+            log.info(f"Checkpoint of step {record['step']} is damaged: {damage}.")
         unlisted = {path.stem for path in self.path.glob(f"{PREFIX}-*.index")}
-        if self.kept or unlisted - {f"{PREFIX}-{self.first_step}"}:
+        if self.kept or unlisted - {f"{PREFIX}-{first_step}"}:
             raise ValueError(f"{self.path} holds no usable checkpoint; start a new run")
         return None
 
-    def refuse_misfit(self, step, variables):
+    def check_fit(self, step, variables):
         """ValueError if {name: variable} are not those of a checkpoint, in name, dtype and shape.
 
-        TensorFlow itself would give a variable the other shape without a word.
+        TensorFlow itself would give a variable the other shape without an error.
         """
         reader = tf.train.load_checkpoint(self.prefix(step))
         dtypes, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
         for name, variable in variables.items():
             wanted = f"{variable.dtype.base_dtype.name} {variable.shape.as_list()}"
-            found = f"{dtypes[name].name} {shapes[name]}" if name in shapes else "not"
+            found = f"{dtypes[name].name} {shapes[name]}" if name in shapes else "missing"
             if found != wanted:
                 raise ValueError(
                     f"{name} is {wanted} in the model and {found} in {self.prefix(step)}: "
                     "a checkpoint fits the model, optimizer and sizes that it was saved with"
                 )
 
-    def find(self, step=None):
-        """The line of a kept checkpoint: by number, "best", or the newest.
+    def find(self, step: int | str | None = None) -> Checkpoint:
+        """A kept checkpoint: by number, "best", or the newest.
 
-        FileNotFoundError if there is none, with those that there are; ValueError if damaged.
+        FileNotFoundError if there is none, with those that there are; ValueError if it is damaged.
         """
         if step is None:
             record = self.newest()

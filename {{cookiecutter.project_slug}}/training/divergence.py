@@ -1,4 +1,4 @@
-"""When a number is not finite any more: go back, and say which step, batch and variable it was."""
+"""What made a loss or a variable infinite or NaN: the step, its batch and the first variable."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,38 +7,18 @@ from training.batches import batch_rows, fed
 
 
 class Diverged(Exception):
-    """A loss or a variable is not finite any more; losses: of the steps that were trained."""
+    """A loss or a variable is not finite; losses: of the steps that were trained, float32."""
 
     def __init__(self, losses):
         super().__init__("a loss or a variable is not finite")
         self.losses = losses
 
 
-def end(model, run, checkpoints):
-    """End a run with the weights before the bad update, and record what made it bad.
+def diagnose(model, variable: str | None) -> dict:
+    """What happens at the next step: loss, gradient norm, first bad variable, batch, operation.
 
-    Replays one step at a time from the newest checkpoint: any chunk length gives the same bits.
-    Returns the details, as in status.json.
+    variable: the first that is not finite after this step, for a step whose gradients are finite.
     """
-    noticed = model.step
-    checkpoint = checkpoints.newest()
-    print(f"Not finite: going back to step {checkpoint['step']} to find the bad update.")
-    model.load_checkpoint(checkpoints, checkpoint)
-    try:
-        while model.step < noticed:
-            model.learn_from_epoch(model.step + 1)
-        raise ValueError(f"not finite at step {noticed}, but not when replayed: {run.path}")
-    except Diverged:
-        bad_step = model.step
-        variable = first_not_finite(model.weights())
-    model.load_checkpoint(checkpoints, checkpoint)
-    while model.step < bad_step - 1:
-        model.learn_from_epoch(bad_step - 1)
-    return {"bad_step": bad_step} | examine(model, variable)
-
-
-def examine(model, variable):
-    """What happens at the step to come: loss, gradient norm, first variable, batch, operation."""
     config = model.config
     (rows,) = batch_rows(config["random_seed"], model.step, 1, model.examples, config["batch_size"])
     feed = fed(model.batch, {name: array[rows] for name, array in model.load("train").items()})

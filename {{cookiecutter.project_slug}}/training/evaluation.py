@@ -1,9 +1,9 @@
-"""How good a model is on a whole split."""
+"""How good a model is on a whole split, and what it predicts."""
 
 import numpy as np
 import tensorflow as tf
 
-from training.batches import fed
+from training.batches import check_finite, fed
 
 BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
 
@@ -42,3 +42,19 @@ def evaluate(model, split):
                 raise ValueError(f"evaluation: {name} must have one value for each example")
             totals[name] += float(np.sum(values, dtype=np.float64))
     return {name: total / examples for name, total in totals.items()}
+
+
+def infer(model, inputs):
+    """The predictions for {name: array [examples, ...]}, as {name: array}.
+
+    ValueError names an input that is missing, not finite or of another dtype or shape.
+    """
+    feed = fed(model.batch, inputs)
+    check_finite(model.batch, inputs)
+    try:
+        return model.session.run(model.predicted, feed)
+    except tf.errors.InvalidArgumentError as error:
+        missing = [name for name in model.batch if f"tensor '{name}'" in error.message]
+        if not missing:
+            raise
+        raise ValueError(f"the predictions need the input {missing[0]}, too") from None

@@ -1,16 +1,18 @@
-"""Files that are whole or not there at all, whenever the power goes."""
+"""Files that are complete or missing, even after a power cut."""
 
 import contextlib
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 
+log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-def sync(path):
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
+def sync(path: str | os.PathLike) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
     if os.name == "nt" and os.path.isdir(path):
         return  # Windows has no such call for folders.
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
@@ -20,18 +22,18 @@ def sync(path):
         os.close(descriptor)
 
 
-def make_folder(path):
-    """Make a folder and those above it, where they are missing; their names are on the disk."""
+def make_folder(path: Path) -> None:
+    """Create a folder and its missing parents, and wait until their names are on the disk."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         sync(folder.parent)
 
 
-def write_atomically(path, text):
-    """Replace a file by a temporary one, so that a reader finds the old text or the new.
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file's text by way of a temporary file: readers find the old text or the new one.
 
-    Which of the two is there after a power cut is certain once its folder was synced.
+    Once its folder is synced, the new text survives a power cut.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -44,18 +46,18 @@ def write_atomically(path, text):
         raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
-def overwrite(path, text):
-    """Replace a file's text where it stands: on a full disk there is no room for another."""
+def overwrite(path: Path, text: str) -> None:
+    """Replace a file's text in place: on a full disk there is no room for a second file."""
     with open(path, "r+", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.truncate()
 
 
-def write_json(path, content):
+def write_json(path: Path, content: dict) -> None:
     write_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_json(path):
+def read_json(path: Path) -> dict:
     """The dictionary in a JSON file; ValueError names the file if it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -66,8 +68,8 @@ def read_json(path):
     return content
 
 
-def append_json(path, *records):
-    """Add lines to a .jsonl file, in place of a torn last one; sync(path) makes them durable."""
+def append_json(path: Path, *records: dict) -> None:
+    """Add lines to a .jsonl file, in place of an incomplete last one. sync waits for the disk."""
     text = "".join(json.dumps(record) + "\n" for record in records)
     with open(path, "a+b") as file:
         end = file.tell()
@@ -77,10 +79,10 @@ def append_json(path, *records):
         file.write(text.encode())
 
 
-def read_jsonl(path, fields):
+def read_jsonl(path: Path, fields: dict[str, type]) -> list[dict]:
     """The records of a .jsonl file: dictionaries that hold at least fields, {name: type}.
 
-    A last line that was torn by a crash is left out. So is any other damaged one, which is said.
+    A last line that a crash cut short is skipped; any other corrupt line is reported and skipped.
     """
     if not path.exists():
         return []
@@ -94,19 +96,19 @@ def read_jsonl(path, fields):
                     raise ValueError(f"{name} is not of type {kind.__name__}")
             records.append(record)
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            print(f"{path} is damaged in line {number}, which is left out: {error!r}")
+            log.info(f"{path}: line {number} is corrupt and is skipped: {error!r}")
     return records
 
 
-def rewrite_jsonl(path, records):
-    """Replace the content of a .jsonl file, if it is another one."""
+def rewrite_jsonl(path: Path, records: list[dict]) -> None:
+    """Replace the content of a .jsonl file, if it changes."""
     text = "".join(json.dumps(record) + "\n" for record in records)
     if path.exists() and path.read_bytes() != text.encode():
         write_atomically(path, text)
 
 
-def sha256(path):
-    """SHA-256 of a file, in hexadecimal; None if it is not there."""
+def sha256(path: Path) -> str | None:
+    """SHA-256 of a file, in hexadecimal; None if there is no such file."""
     digest = hashlib.sha256()
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
         while block := file.read(1 << 20):

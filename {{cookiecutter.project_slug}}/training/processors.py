@@ -1,5 +1,6 @@
 """The processors of this machine: how many a run may use, and what kind they are."""
 
+import contextlib
 import math
 import os
 import platform
@@ -33,41 +34,22 @@ def affinity():
 
 def quotas(root):
     """The processor time that control groups allow this process, each in processors."""
-    groups = root / "proc/self/cgroup"
-    if not groups.exists():
-        return
-    for line in groups.read_text().splitlines():
+    for line in read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        group = mount / path.strip("/")
+        group = root / "sys/fs/cgroup" / ("cpu" if controllers else "") / path.strip("/")
         for folder in (group, *group.parents):  # a limit holds for all groups within
-            if not folder.is_relative_to(mount):
-                break
-            time, period = limit(folder)
-            if time > 0:
-                yield time / period
-
-
-def limit(folder):
-    """Microseconds of processor time in a period of so many: (0, 1) if it is not limited."""
-    try:
-        if (folder / "cpu.max").exists():  # version 2: "max 100000" or "150000 100000"
-            time, period = (folder / "cpu.max").read_text().split()
-        else:  # version 1: -1 is no limit
-            time, period = ((folder / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period"))
-        return int(time), int(period)
-    except (OSError, ValueError):
-        return 0, 1
+            limit = read(folder / "cpu.max")  # version 2: "max 100000" or "150000 100000"
+            parts = [read(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+            with contextlib.suppress(ValueError):  # there is no limit
+                time, period = map(int, limit.split() or parts)
+                if time > 0:  # version 1: -1 is no limit
+                    yield time / period
 
 
 def kind(root="/"):
-    """What decides over the last bits of a product: {"machine", "model", "caches", "features"}.
-
-    caches: the bytes of a processor's L1d and L2, and of the L3 that it shares; {} where the system
-    does not tell.
-    """
+    """What determines the last bits of a product: {"machine", "model", "caches", "features"}."""
     simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
     return {
         "machine": platform.machine(),
@@ -79,30 +61,39 @@ def kind(root="/"):
 
 def model(root):
     """The processor's name and the numbers of its design, as text."""
-    if (root / "proc/cpuinfo").exists():
-        first, *_ = (root / "proc/cpuinfo").read_text().split("\n\n")
-        pairs = (line.partition(":") for line in first.splitlines())
-        values = {name.strip(): value.strip() for name, _, value in pairs}
-        return ", ".join(f"{name} {values[name]}" for name in DESIGN if name in values)
-    return sysctl("machdep.cpu.brand_string") or platform.processor()
+    first, *_ = read(root / "proc/cpuinfo").split("\n\n")
+    pairs = (line.partition(":") for line in first.splitlines())
+    values = {name.strip(): value.strip() for name, _, value in pairs}
+    design = ", ".join(f"{name} {values[name]}" for name in DESIGN if name in values)
+    return design or sysctl("machdep.cpu.brand_string") or platform.processor()
 
 
 def caches(root):
-    """{"L1d": bytes, "L2": ..., "L3": ...}."""
-    if platform.system() == "Darwin":
-        sizes = {name: sysctl(f"hw.{name.lower()}cachesize") for name in ("L1d", "L2", "L3")}
-        return {name: int(size) for name, size in sizes.items() if size}
+    """The sizes of a processor's caches, as the system writes them: {"L1d": text, "L2": ..., "L3"}.
+
+    What the system does not tell is left out.
+    """
     found = {}
     for folder in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = ((folder / n).read_text().strip() for n in ("level", "type", "size"))
+        level, kind, size = (read(folder / name) for name in ("level", "type", "size"))
         if kind != "Instruction":
-            found[f"L{level}" + "d" * (kind == "Data")] = int(size.removesuffix("K")) * 1024
-    return found
+            found[f"L{level}" + "d" * (kind == "Data")] = size
+    sizes = found or {name: sysctl(f"hw.{name.lower()}cachesize") for name in ("L1d", "L2", "L3")}
+    return {name: size for name, size in sizes.items() if size}
+
+
+def read(path):
+    """The text of a file of the system; "" if it cannot be read, for a record stops no run."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def sysctl(name):
-    """What macOS answers about itself; None for what it does not know, and elsewhere."""
-    if platform.system() != "Darwin":
-        return None
-    answer = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True)
-    return answer.stdout.strip() or None
+    """What macOS answers about itself; "" for what it does not know, and elsewhere."""
+    try:
+        answer = subprocess.run(["sysctl", "-n", name], capture_output=True, timeout=20)
+        return answer.stdout.decode(errors="replace").strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

@@ -1,22 +1,28 @@
-"""What a person sees while a run trains: one progress bar on a terminal, elsewhere lines."""
+"""What a person sees while a run trains: a progress bar on a terminal, lines elsewhere."""
 
+import logging
 import sys
 import time
+
+from training.messages import console
+
+log = logging.getLogger(__name__)
 
 
 class Progress:
     """`with Progress(step, last_step, batch_size) as progress`.
 
-    On a terminal: a bar with loss, examples per second and time left. Elsewhere a line like
-    `Step 1200: loss = 0.08 (0.41 sec)`, where the seconds are those since the line before.
+    On a terminal: a bar with loss, examples per second and time left. Elsewhere, and in train.log,
+    lines like `Step 1200: loss = 0.08 (0.41 sec)`, with the seconds since the line before.
     """
 
     def __init__(self, step, last_step, batch_size):
         self.step, self.batch_size = step, batch_size
         self.time = self.shown = time.perf_counter()  # of the last report, of the last line
         self.bar = None
-        if sys.stdout is not None and sys.stdout.isatty():
-            from rich import progress  # here: a run without a terminal needs none of it
+        quiet = console.level > logging.INFO
+        if not quiet and sys.stdout is not None and sys.stdout.isatty():
+            from rich import progress  # not needed without a terminal
 
             self.bar = progress.Progress(
                 progress.TextColumn("Step {task.completed:,}/{task.total:,}"),
@@ -35,7 +41,7 @@ class Progress:
         if self.bar:
             self.bar.stop()
 
-    def report(self, step, loss, due):
+    def report(self, step: int, loss: float, due: dict[int, float]) -> float:
         """Show the loss at a step, and those of {step: loss} that are due since the last report.
 
         Returns the examples per second since then.
@@ -46,10 +52,10 @@ class Progress:
         if self.bar:
             fields = {"loss": f"{loss:.4g}", "speed": f"{speed:,.0f}"}
             self.bar.update(self.task, completed=step, **fields)
-        else:
-            for at, loss in due.items():
-                moment = self.time + (at - self.step) * seconds_per_step
-                print(f"Step {at}: loss = {loss:.4g} ({moment - self.shown:.2f} sec)", flush=True)
-                self.shown = moment
+        for at, loss in due.items():
+            moment = self.time + (at - self.step) * seconds_per_step
+            line = f"Step {at}: loss = {loss:.4g} ({moment - self.shown:.2f} sec)"
+            log.log(logging.DEBUG if self.bar else logging.INFO, line)  # DEBUG: to train.log only
+            self.shown = moment
         self.step, self.time = step, now
         return speed

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run in good order; a second one ends it at once."""
+"""Ctrl-C and SIGTERM end a run cleanly, after saving; a second one ends it at once."""
 
 import signal
 import threading

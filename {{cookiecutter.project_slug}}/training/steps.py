@@ -1,7 +1,7 @@
 """The fast loop: one call of the session trains many steps.
 
 The training arrays lie in variables on the device, the steps are a compiled while loop, and the
-host feeds nothing but row numbers. So Python is away while the machine multiplies matrices.
+host feeds nothing but row numbers: Python does no work inside a chunk.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ OPTIMIZERS = {
 }
 
 
-def refuse_hidden_state(graph):
+def check_hidden_state(graph):
     """ValueError names a random op that counts its calls: no checkpoint holds such a counter."""
     definition = graph.as_graph_def()
     nodes = [*definition.node]
@@ -64,7 +64,7 @@ def on_device(inputs):
     return variables, tf.group(*assignments), feed
 
 
-class Steps:
+class CompiledLoop:
     """The compiled loop over `train_step(batch)`, which makes one update and returns its loss.
 
     data: {name: variable [examples, ...]}; watched: the variables that must stay finite.
@@ -98,8 +98,8 @@ class Steps:
     def run(self, session, rows, feed):
         """Train on the batches of rows, int32 [count <= size, batch_size].
 
-        Returns the loss of each step, float32 [done], and whether all is finite. It stops behind
-        the first step whose loss is not.
+        Returns the loss of each step, float32 [done], and whether all is finite. Stops after the
+        first step with a non-finite loss.
         """
         count = len(rows)
         self.buffer[:count] = rows

@@ -1,8 +1,8 @@
-"""TensorFlow comes when it is first used, and without its start-up notes.
+"""Import TensorFlow when it is first used, and without its start-up messages.
 
-Its import takes seconds: `--help` and wrong flags are answered without it. After `put_off()`,
+Its import takes seconds, which `--help` and wrong flags do not need. After `import_lazily()`,
 `import tensorflow as tf` and `import tensorflow.compat.v1 as tf` cost nothing until an attribute is
-asked for. `from tensorflow.keras import layers` asks for one, and loads TensorFlow at once.
+used. `from tensorflow.keras import layers` uses one, and loads TensorFlow at once.
 """
 
 import contextlib
@@ -16,15 +16,20 @@ import sys
 import tempfile
 import types
 
-# Notes and warnings that the native libraries write before TF_CPP_MIN_LOG_LEVEL is in force.
+# Messages that the native libraries write before they read TF_CPP_MIN_LOG_LEVEL.
 NOISE = re.compile(
     rb"[IW]\d{4} |\d{4}-\d\d-\d\d [\d:.]+: [IW] "
     rb"|WARNING: All log messages before|To enable the following instructions"
 )
+# All of TensorFlow's names with underscores; Python asks any module for others, such as __file__.
+DUNDERS = (
+    "__all__", "__version__", "__git_version__", "__compiler_version__", "__cxx_version__",
+    "__cxx11_abi_flag__", "__monolithic_build__", "__internal__", "__operators__",
+)  # fmt: skip
 
 
-def put_off():
-    """Put modules into place that load TensorFlow when something in them is asked for."""
+def import_lazily():
+    """Register modules that load TensorFlow when one of their attributes is used."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     if "tensorflow" in sys.modules:
         return
@@ -32,44 +37,52 @@ def put_off():
     if spec is None:
         raise SystemExit("error: TensorFlow is not installed; see Install in README.md")
     module = importlib.util.module_from_spec(spec)
-    module.__class__ = PutOff
+    module.__class__ = LazyTensorFlow
     sys.modules["tensorflow"] = module
-    sys.meta_path.insert(0, StandIn)
+    sys.meta_path.insert(0, LazySubmodule)
 
 
-def load():
-    """Fill the module that was put into place, unless it is full."""
+def loaded(name):
+    """Load TensorFlow into the registered module, once. Returns the module of a name within it."""
     module = sys.modules["tensorflow"]
-    if type(module) is PutOff:
-        sys.meta_path.remove(StandIn)
-        for name in [name for name, other in sys.modules.items() if type(other) is StandIn]:
-            del sys.modules[name]
+    if type(module) is LazyTensorFlow:
+        sys.meta_path.remove(LazySubmodule)
+        for other in [other for other in sys.modules if type(sys.modules[other]) is LazySubmodule]:
+            del sys.modules[other]
         module.__class__ = types.ModuleType
         with without_noise():
             module.__spec__.loader.exec_module(module)
+    return importlib.import_module(name)
 
 
-class PutOff(types.ModuleType):
-    """The module tensorflow itself, which is filled at the first attribute that it lacks."""
+class LazyModule(types.ModuleType):
+    """A module that loads TensorFlow at the first attribute that it lacks."""
 
     def __getattr__(self, name):
-        load()
-        return getattr(self, name)
+        if name.startswith("__") and name not in DUNDERS:
+            raise AttributeError(name)
+        module = loaded(self.__name__)
+        if name == "__all__" and not hasattr(module, name):  # for `import *`
+            return [name for name in dir(module) if not name.startswith("_")]
+        return getattr(module, name)
+
+    def __dir__(self):
+        return dir(loaded(self.__name__))
+
+
+class LazyTensorFlow(LazyModule):
+    """The module tensorflow itself, until it is loaded."""
 
     def is_tensor(self, value):
-        """Whether it is a tensor, as matplotlib asks of what it draws: none is, as yet."""
+        """Whether it is a tensor, as matplotlib asks: none is before TensorFlow is loaded."""
         return False
 
 
-class StandIn(types.ModuleType):
-    """Stands for a module within tensorflow, of which it asks for every attribute.
+class LazySubmodule(LazyModule):
+    """Stands for a module within tensorflow.
 
-    The class itself is what Python's import asks for such modules until TensorFlow is loaded.
+    The class itself is the finder and the loader of such modules until TensorFlow is loaded.
     """
-
-    def __getattr__(self, name):
-        load()
-        return getattr(importlib.import_module(self.__name__), name)
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -78,9 +91,7 @@ class StandIn(types.ModuleType):
 
     @classmethod
     def create_module(cls, spec):
-        module = cls(spec.name)
-        module.__path__ = []  # else asked for, while the module is made
-        return module
+        return cls(spec.name)
 
     @classmethod
     def exec_module(cls, module):
@@ -89,8 +100,8 @@ class StandIn(types.ModuleType):
 
 @contextlib.contextmanager
 def without_noise():
-    """Hold back what native code writes to standard error; let through all but the noise."""
-    if sys.stderr is None:  # closed: there is no screen to keep clean
+    """Hold back what native code writes to standard error; afterwards write all but the noise."""
+    if sys.stderr is None:  # closed
         yield
         return
     sys.stderr.flush()

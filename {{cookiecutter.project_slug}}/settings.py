@@ -1,0 +1,248 @@
+"""What can be set, in tables, and how a config is completed and checked.
+
+A config is one plain dictionary that says everything about a run. Each line of a table gives the
+name of a setting, its type, its default and what is allowed. The shell's flags and their help, the
+checks, the random configurations of a search and the table in README.md all come from there.
+"""
+
+import difflib
+import json
+import math
+import os
+import secrets
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the message is one line that names the flag."""
+
+
+class Setting(NamedTuple):
+    """One line of a table.
+
+    low and high: the smallest and the largest value allowed; choices: the only values allowed.
+    search: what a search draws from, (low, high) on a linear or log scale, or choices; a setting
+    without it keeps its default in a search. resumable: whether a resumed run may change it.
+    goes_with: stages or flags, such as "infer" or "search=lr"; it needs at least one of them.
+    """
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple = ()
+    search: tuple = ()
+    scale: str = "linear"
+    resumable: bool = False
+    goes_with: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> Any:
+        """Parse the text of a flag; ConfigError if it has another type."""
+        try:
+            return PARSERS.get(self.type, self.type)(text)
+        except (ValueError, KeyError, RecursionError):
+            raise ConfigError(f"--{self.name}={text} is not of type {self.type.__name__}") from None
+
+    def allowed(self) -> str:
+        """What is allowed: "from 1 to 10", "one of sgd, adam", or "" for anything."""
+        if self.choices:
+            return "one of " + ", ".join(map(str, self.choices))
+        if self.low is not None and self.high is not None:
+            return f"from {self.low:.10g} to {self.high:.10g}"
+        return f"at least {self.low:.10g}" if self.low is not None else ""
+
+    def check(self, value: Any) -> Any:
+        """Return the value in this setting's type; ConfigError if it is not allowed."""
+        if value is None and self.default is None:
+            return None
+        if isinstance(value, np.generic):
+            value = value.item()
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if self.type is float and is_number:
+            try:
+                value = float(value)
+            except OverflowError:
+                value = math.inf
+        elif self.type is int and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if type(value) is not self.type:
+            raise ConfigError(f"--{self.name}={value} is not of type {self.type.__name__}")
+        too_low = self.low is not None and not value >= self.low
+        too_high = self.high is not None and not value <= self.high
+        if too_low or too_high or (self.choices and value not in self.choices):
+            raise ConfigError(f"--{self.name}={value} is not allowed: it must be {self.allowed()}")
+        return value
+
+    def check_search(self) -> None:
+        """ConfigError if a search could draw nothing, or something that is not allowed."""
+        for value in self.search:
+            self.check(value)
+        if not self.choices and self.type is not bool:
+            low, high = self.search
+            if not low <= high or (self.scale == "log" and low <= 0):
+                raise ConfigError(
+                    f"{self.name} cannot be searched from {low} to {high} on a {self.scale} scale; "
+                    "correct its table in models/"
+                )
+
+    def draw(self, random: np.random.Generator) -> Any:
+        """A random value from what a search draws from."""
+        if self.choices or self.type is bool:
+            return self.search[random.integers(len(self.search))]
+        low, high = self.search
+        if self.scale == "log":
+            value = np.exp(random.uniform(np.log(low), np.log(high)))
+        else:
+            value = random.uniform(low, high)
+        return self.type(round(value)) if self.type is int else float(value)
+
+
+TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+PARSERS = {bool: lambda text: TRUTH[text.lower()], dict: json.loads}  # of other types: the type
+
+WITHOUT_SEARCH = ("training", "infer", "evaluate", "verify")  # the stages of a single run
+RUN_SETTINGS = (
+    Setting("max_iter", int, None, "training steps in total; a resumed run may raise it", 1, 10**9,
+            resumable=True),
+    Setting("random_seed", int, None, "any number (default: drawn and printed)", 0, 2**31 - 2,
+            goes_with=WITHOUT_SEARCH),
+    Setting("result_dir", str, None, "folder of this run; one that holds a run is resumed",
+            resumable=True),
+    Setting("from_checkpoint", str, None, "folder of a run: start a new one from its checkpoint",
+            goes_with=("training",)),
+    Setting("step", str, None, "which checkpoint: a number or best (default: the newest)",
+            goes_with=("infer", "evaluate", "from_checkpoint")),
+    Setting("save_every", int, 1000, "steps between checkpoints", 1, resumable=True),
+    Setting("save_checkpoint_secs", float, 0.0, "seconds between further checkpoints, 0: off",
+            0, 1e9, resumable=True),
+    Setting("max_to_keep", int, 5, "newest checkpoints to keep", 1, resumable=True),
+    Setting("keep_checkpoint_every_n_hours", float, 0.0,
+            "hours between checkpoints that are never removed, 0: off", 0, 1e6, resumable=True),
+    Setting("log_every", int, 100, "steps between records of the training loss", 1,
+            resumable=True),
+    Setting("eval_every", int, 1000, "steps between evaluations on valid, with summaries", 1,
+            resumable=True),
+    Setting("fake_data", bool, False, "train on generated images: no download"),
+    Setting("device", str, "auto", "auto takes a GPU if there is one",
+            choices=("auto", "cpu", "gpu")),
+    Setting("jit", bool, None, "compile the steps with XLA (default: on if available)"),
+    Setting("threads", int, 0, "processor threads; 0: as many as processors may be used, in a "
+            "search 1 for each trial", 0, 1024),
+    Setting("deterministic", bool, False, "equal bits on a GPU too, more slowly"),
+    Setting("debug", bool, False, "print settings and variables; name the first operation that "
+            "is not finite; show tracebacks", resumable=True),
+)  # fmt: skip
+
+
+def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="constant"):
+    """The hyper-parameters that every model has, with the defaults that suit one of them."""
+    return (
+        Setting("lr", float, lr, "learning rate", 1e-9, 1e3, search=(1e-4, 1.0), scale="log"),
+        Setting("optimizer", str, optimizer, "how weights follow gradients",
+                choices=("sgd", "momentum", "adam"), search=("sgd", "momentum", "adam")),
+        Setting("lr_schedule", str, lr_schedule, "cosine falls to 0 over decay_steps",
+                choices=("constant", "cosine")),
+        Setting("decay_steps", int, decay_steps, "steps over which a schedule decays", 1, 10**9),
+        Setting("batch_size", int, batch_size, "examples in one step", 1, 10**6),
+    )  # fmt: skip
+
+
+def random_config(table, fixed_params, stream):
+    """Draw every setting of a table that is not fixed; stream: a random generator for a name.
+
+    ConfigError if a fixed one is not in the table or has a value that is not allowed.
+    """
+    names = {setting.name for setting in table}
+    unknown = sorted(set(fixed_params) - names)
+    if unknown:
+        raise ConfigError(f"{unknown[0]} is not a hyper-parameter; there are {sorted(names)}")
+    config = {}
+    for setting in table:
+        if setting.name in fixed_params:
+            config[setting.name] = setting.check(fixed_params[setting.name])
+        elif setting.search:
+            config[setting.name] = setting.draw(stream(f"hyper-parameter {setting.name}"))
+        else:
+            config[setting.name] = setting.default
+    return config
+
+
+def complete_config(model_name, table, given, recorded, parent):
+    """Return a config with every setting of a table, checked; `given` is not changed.
+
+    recorded: the config of the run in result_dir, or {}; parent: that of from_checkpoint, or {}. A
+    setting that is not given (or None) comes from the run, from its parent or from the table, in
+    this order. ConfigError if a name, a type or a value is wrong, or contradicts the run.
+    """
+    settings = {setting.name: setting for setting in table}
+    for name in given:
+        if name != "model_name" and name not in settings:
+            hint = nearest(name, list(settings))
+            raise ConfigError(f"--{name} is not a setting of {model_name}{hint}")
+    given = dict(given)
+    if given.get("threads") == 0:  # as if not given: a resumed run keeps its own number
+        given["threads"] = None
+    if given.get("result_dir"):
+        given["result_dir"] = os.path.expanduser(given["result_dir"])
+    if given.get("from_checkpoint"):
+        given["from_checkpoint"] = os.path.abspath(os.path.expanduser(given["from_checkpoint"]))
+        check_branch(given, recorded, parent)
+    own = ("result_dir", "from_checkpoint", "step")
+    parent = {} if recorded else {n: value for n, value in parent.items() if n not in own}
+    config = {"model_name": given.get("model_name") or model_name}
+    for name, setting in settings.items():
+        sources = (given.get(name), recorded.get(name), parent.get(name), setting.default)
+        value = next((v for v in sources if v is not None), None)
+        try:
+            config[name] = setting.check(value)
+        except ConfigError as error:
+            if given.get(name) is not None:
+                raise
+            raise ValueError(f"config.json of the run is damaged: {error}") from None
+    parse_step(config["step"])
+    if config["random_seed"] is None:
+        config["random_seed"] = secrets.randbelow(2**31 - 1)
+    check_contradictions(table, recorded, config)
+    return config
+
+
+def check_branch(given, recorded, parent):
+    """ConfigError if a new run cannot start from the run in from_checkpoint."""
+    folder = given["from_checkpoint"]
+    if given.get("result_dir") and os.path.abspath(given["result_dir"]) == folder:
+        raise ConfigError(f"--from_checkpoint={folder} is --result_dir too; name a new folder")
+    if not recorded and not parent:
+        raise ConfigError(f"--from_checkpoint={folder} holds no run")
+
+
+def check_contradictions(table, recorded, config):
+    """ConfigError lists what differs from a recorded run and would change its weights."""
+    resumable = {setting.name for setting in table if setting.resumable}
+    gone = object()
+    changed = [n for n in recorded if n not in resumable and recorded[n] != config.get(n, gone)]
+    if changed:
+        listed = ", ".join(f"{n}={recorded[n]} (now {config.get(n, 'unknown')})" for n in changed)
+        raise ConfigError(
+            f"--result_dir={config['result_dir']} holds a run with {listed}: "
+            "to resume it, do not change these settings, or name another folder"
+        )
+
+
+def parse_step(text: str | None) -> int | str | None:
+    """The checkpoint that --step names: its step, "best", or None for the newest."""
+    if text is None or text == "best":
+        return text
+    if not (text.isascii() and text.isdecimal()):
+        raise ConfigError(f"--step={text} is neither a number nor best")
+    return int(text)
+
+
+def nearest(name, names):
+    """A hint in brackets that names the most similar of `names`; "" if none is similar."""
+    by_lower_case = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return f" (did you mean {by_lower_case[near[0]]}?)" if near else ""

@@ -1,0 +1,59 @@
+"""metrics.jsonl of a run: one line per record, with step, split, loss and the model's metrics."""
+
+import math
+from pathlib import Path
+
+from training.files import append_json, read_jsonl, rewrite_jsonl, sync
+
+FIELDS = {"step": int, "split": str}  # of every line
+Values = dict[str, float]  # {"loss": ..., "accuracy": ...}
+
+
+class Metrics:
+    """The records of one run."""
+
+    def __init__(self, run_path: Path):
+        self.path = run_path / "metrics.jsonl"
+
+    def add(self, split: str, points: dict[int, Values]) -> None:
+        """Add {step: {name: value}}; a value that is not finite becomes null."""
+        lines = []
+        for step, values in points.items():
+            finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+            lines.append({"step": step, "split": split, **finite})
+        append_json(self.path, *lines)
+
+    def records(self, split: str | None = None) -> list[dict]:
+        """The lines of one split, or all, in order of time."""
+        return [r for r in read_jsonl(self.path, FIELDS) if split in (None, r["split"])]
+
+    def truncate_to(self, step: int) -> None:
+        """Drop what was recorded after a step."""
+        rewrite_jsonl(self.path, [r for r in self.records() if r["step"] <= step])
+
+    def sync(self) -> None:
+        """Wait until all records are on the disk."""
+        if self.path.exists():
+            sync(self.path)
+
+    def best(self, objective: tuple[str, str]) -> dict | None:
+        """The best record on valid, the first of equals; None before the first."""
+        best = None
+        for record in self.records("valid"):
+            if is_better(record, best, objective):
+                best = record
+        return best
+
+
+def is_better(values, best, objective):
+    """Whether an evaluation is better than the best; one that is not finite never is."""
+    name, direction = objective
+    value = values.get(name)
+    if not isinstance(value, float) or not math.isfinite(value):
+        return False
+    return best is None or (value > best[name] if direction == "max" else value < best[name])
+
+
+def values_of(record: dict) -> Values:
+    """Loss and metrics of a record."""
+    return {name: value for name, value in record.items() if name not in ("step", "split")}

@@ -1,0 +1,172 @@
+"""What a run was started with and on: written to config.json, read to explain a difference."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import Any, TypedDict
+
+from training import processors
+from training.files import PROJECT, read_json
+
+DIFF_LIMIT = 1_000_000  # characters of `git diff`: enough for code, not for a committed data set
+TEXT_LIMIT = 100_000  # bytes of source files, together
+# Variables that numerical libraries read; those of TensorFlow's log have no influence.
+VARIABLES = ("TF_", "XLA_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "KMP_", "OPENBLAS_", "NPY_",
+             "CUDA_", "CUDNN_", "NVIDIA_", "KERAS_", "GLIBC_TUNABLES")  # fmt: skip
+WITHOUT_INFLUENCE = ("TF_CPP_",)
+
+
+class Provenance(TypedDict):
+    """What config.json says beside the settings."""
+
+    environment: dict[str, Any]  # as `environment` returns it, at the first start
+    data_checksum: str | None
+    parent: dict[str, Any] | None  # of a branch: {"result_dir", "step", "weights_sha256"}
+    resumed: list[dict[str, Any]]  # `changes` at each later start
+
+
+def recorded_config(path: str | os.PathLike | None) -> dict[str, Any]:
+    """The settings of the run in a folder; {} if there is no folder or no run in it."""
+    file = Path(path or "").expanduser() / "config.json"
+    if not path or not file.exists():
+        return {}
+    config = read_json(file).get("config")
+    if not isinstance(config, dict) or not isinstance(config.get("model_name"), str):
+        raise ValueError(f"{file} is damaged: it names no model")
+    return config
+
+
+def read_provenance(path: Path) -> Provenance:
+    """What config.json says beside the settings; ValueError if it is damaged."""
+    file = path / "config.json"
+    content = read_json(file)
+    found = {"environment": {}, "data_checksum": None, "parent": None, "resumed": []}
+    found |= {name: content[name] for name in found if name in content}
+    resumed = found["resumed"]
+    parts = [found["environment"], found["parent"] or {}]
+    parts += resumed if isinstance(resumed, list) else [None]
+    if not all(isinstance(part, dict) for part in parts):
+        raise ValueError(f"{file} is damaged: it does not say what the run was started on")
+    return found
+
+
+def environment(graph_sha256: str) -> dict[str, Any]:
+    """Command, time (UTC), host, processor, versions, variables of the shell, git's state, source
+    files and the digest of the model's graph, as a dictionary for JSON.
+    """
+    return {
+        "argv": sys.argv,
+        "time": utc_now(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "processor": processors.kind(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("tensorflow", "keras", "numpy")},
+        "git": {
+            "commit": git("rev-parse", "HEAD"),
+            "diff": (git("diff", "HEAD") or "")[:DIFF_LIMIT],
+        },
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(VARIABLES) and not name.startswith(WITHOUT_INFLUENCE)
+        },
+        "sources": sources(),
+        "graph_sha256": graph_sha256,
+    }
+
+
+def changes(first: dict[str, Any], graph_sha256: str) -> dict[str, Any]:
+    """What of `environment` differs from an earlier one; of the source files, those that differ."""
+    now = environment(graph_sha256)
+    before = as_dict(first.get("sources"))
+    now["sources"] = {
+        path: about
+        for path, about in now["sources"].items()
+        if about["sha256"] != as_dict(before.get(path)).get("sha256")
+    }
+    return {n: v for n, v in now.items() if v != first.get(n) and (n != "sources" or v)}
+
+
+def fingerprint(about: dict[str, Any], checksum: str | None) -> dict[str, Any]:
+    """What of an environment determines the bits of a run, the likeliest cause of a difference
+    first.
+    """
+    versions, processor, variables = (
+        as_dict(about.get(name)) for name in ("versions", "processor", "variables")
+    )
+    caches = (f"{name} {size}" for name, size in as_dict(processor.get("caches")).items())
+    return {
+        "training data": checksum,
+        "graph": about.get("graph_sha256"),
+        **{name: versions.get(name) for name in ("tensorflow", "keras", "numpy")},
+        "processor": processor.get("model"),
+        "processor's caches": ", ".join(caches) or None,
+        "processor's features": " ".join(map(str, list(processor.get("features") or []))),
+        **variables,
+    }
+
+
+def as_dict(value: Any) -> dict:
+    """A dictionary that was read from a file; {} for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def sources() -> dict[str, dict[str, str]]:
+    """The project's files that this process has imported: {path: {"sha256", "text"}}.
+
+    The text is left out if git's commit holds it, and beyond TEXT_LIMIT; models come first.
+    """
+    loaded = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
+    paths = sorted({Path(path).resolve() for path in loaded if path})
+    # The environment may be a folder of the project, and the project a folder of the environment.
+    places = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib", "scripts")]
+    libraries = [Path(place).resolve() for place in places]
+    listed = (git("ls-tree", "-r", "HEAD") or "").splitlines()  # "100644 blob <id>\t<path>"
+    committed = {line.split()[2] for line in listed}
+    found, left = {}, TEXT_LIMIT
+    for path in sorted(paths, key=lambda path: not path.is_relative_to(PROJECT / "models")):
+        own = path.is_relative_to(PROJECT) and not any(map(path.is_relative_to, libraries))
+        if not (own and path.is_file()):
+            continue
+        content = path.read_bytes()
+        about = {"sha256": hashlib.sha256(content).hexdigest()}
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names it
+        if blob not in committed and len(content) <= left:
+            about["text"] = content.decode(errors="replace")
+            left -= len(content)
+        found[path.relative_to(PROJECT).as_posix()] = about
+    return found
+
+
+def utc_now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def version(name):
+    """The installed version of a package; TensorFlow's package has more than one name."""
+    for distribution in (name, f"{name}-cpu"):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def git(*arguments):
+    """What git answers for the project's folder; None without git or outside a repository."""
+    try:
+        command = ["git", "-C", str(PROJECT), *arguments]
+        answer = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

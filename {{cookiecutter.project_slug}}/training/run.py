@@ -1,0 +1,244 @@
+"""A run folder is a whole experiment: what was asked, what happened, and what came out.
+
+config.json     every setting, and what the run ran on: see training/provenance.py
+status.json     running | complete | interrupted | diverged | failed, the step, the reason
+metrics.jsonl   one line per record: step, split, loss, the model's metrics
+train.log       the messages of the run, as on the console
+checkpoints/    see training/checkpoints.py
+train/ valid/   TensorBoard's files, see training/events.py
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import filelock
+import tensorflow as tf
+
+from settings import ConfigError, check_contradictions
+from training.batches import fed
+from training.checkpoints import Checkpoint, Checkpoints
+from training.digests import digests
+from training.events import Events
+from training.files import overwrite, read_json, sync, write_json
+from training.folders import run_folder
+from training.messages import one_line, written_to
+from training.metrics import Metrics, Values, is_better, values_of
+from training.provenance import changes, environment, read_provenance, recorded_config, utc_now
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """One run folder, held by one process: `with Run(config) as run: run.start(model)`.
+
+    An exception that leaves the block is recorded as the status of a run that has started.
+    """
+
+    def __init__(self, config: dict):
+        self.config = config
+        self.since = utc_now()
+        self.step = None  # the one in status.json, once the run has started
+        self.saving = None  # the checkpoint that is being committed in the background
+
+    def __enter__(self):
+        self.path = run_folder(self.config)
+        self.config["result_dir"] = str(self.path)
+        self.status_file, self.metrics = self.path / "status.json", Metrics(self.path)
+        lock = filelock.FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise BlockingIOError(f"{self.path} is in use by {self.holder()}") from None
+        self.cleanup = contextlib.ExitStack()  # what is to be done at the end, the last one first
+        self.cleanup.callback(lock.release)
+        self.cleanup.callback(sync, self.path)
+        self.cleanup.push(self.record_failure)
+        self.cleanup.enter_context(written_to(self.path / "train.log"))
+        return self
+
+    def __exit__(self, *error):
+        self.cleanup.__exit__(*error)
+
+    def __str__(self):
+        """The folder's path as a person would type it from here."""
+        path, here = self.path.absolute(), Path.cwd()
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+    def holder(self):
+        """Which process has the lock."""
+        with contextlib.suppress(OSError, ValueError, KeyError):  # it may have only just started
+            status = read_json(self.status_file)
+            if status["status"] == "running":
+                return f"process {status['pid']} on {status['host']} since {status['since']}"
+        return "another process"
+
+    def start(self, model, origin: tuple[Checkpoints, Checkpoint] | None = None) -> None:
+        """Bring a model to the step at which this run starts, in one of three ways.
+
+        1. Resume: load the newest undamaged checkpoint, and drop what was recorded after it.
+        2. Branch: copy the checkpoint of `origin` into this folder, and resume from there.
+        3. New: give the model its initial values, and save them as step 0.
+        """
+        check_contradictions(model.settings(), recorded_config(self.path), self.config)
+        self.model, self.checkpoints = model, Checkpoints(self.path, self.config)
+        first_step = origin[1]["step"] if origin else 0
+        newest = self.checkpoints.newest(first_step)
+        self.check_progress(newest, first_step)
+        if newest:
+            self.checkpoints.load(model, newest)
+        elif origin:
+            origin[0].load(model, origin[1])
+        else:
+            model.init()
+        self.record_config(origin)  # from here on the folder changes
+        if newest:
+            log.info(f"Resuming {self} at step {model.step}")
+        elif origin:
+            log.info(f"Starting from step {first_step} of {origin[0].path.parent}")
+            self.checkpoints.copy(*origin)
+        if not newest:
+            log.info(f"Results go to {self}")
+        self.truncate_to(model.step)
+        self.events = Events(self.path, model, is_new=not newest)
+        self.cleanup.callback(self.events.close)
+        self.background = self.cleanup.enter_context(ThreadPoolExecutor(max_workers=1))
+        self.note_best()
+        self.save()
+        self.wait()  # records without any checkpoint mean that the checkpoints were lost
+
+    def check_progress(self, newest, first_step):
+        """Error if the run has lost its checkpoints, or is beyond max_iter."""
+        max_iter, step = self.config["max_iter"], self.last_recorded_step()
+        if newest is None and step > first_step:
+            raise ValueError(f"{self} was at step {step} and has lost its checkpoints; "
+                             "start a new run")  # fmt: skip
+        if newest and newest["step"] > max_iter:
+            raise ConfigError(f"--max_iter={max_iter}: {self} is at step {newest['step']} already")
+
+    def last_recorded_step(self):
+        """The last step named in metrics.jsonl or status.json; 0 if none is."""
+        steps = [record["step"] for record in self.metrics.records()]
+        with contextlib.suppress(OSError, ValueError, KeyError):  # it may be missing or damaged
+            steps.append(read_json(self.status_file)["step"])
+        return max([0, *(step for step in steps if type(step) is int)])
+
+    def record_config(self, origin):
+        """Write config.json, or add this start to the one of the run that is resumed."""
+        file = self.path / "config.json"
+        checksum, graph = self.model.data_checksum, self.model.graph_sha256
+        if not file.exists():
+            parent = None
+            if origin:
+                checkpoints, record = origin
+                parent = {n: record[n] for n in ("step", "weights_sha256")}
+                parent = {"result_dir": str(checkpoints.path.parent), **parent}
+            about = {"environment": environment(graph), "data_checksum": checksum, "parent": parent}
+            write_json(file, {"config": self.config, **about, "resumed": []})
+            sync(self.path)  # config.json is on the disk before any other file
+            return
+        about = read_provenance(self.path)
+        if about["data_checksum"] != checksum:
+            raise ValueError(
+                f"the training data is not what {self.path} was started on; restore the data, "
+                "or start a new run without --result_dir"
+            )
+        changed = changes(about["environment"], graph)
+        if "graph_sha256" in changed:
+            log.warning(
+                f"The graph is not the one with which {self} was started: code or a package has "
+                "changed, or random numbers do not follow from random_seed"
+            )
+        about["resumed"].append(changed)
+        write_json(file, {"config": self.config, **about})
+
+    def truncate_to(self, step):
+        """Drop what an earlier process recorded after the step from which the run is resumed."""
+        self.metrics.truncate_to(step)
+        self.checkpoints.truncate_to(step)
+        self.set_status("running", step)
+
+    def log_losses(self, losses: dict[int, float], examples_per_second: float) -> None:
+        """Record {step: training loss}."""
+        points = {step: {"loss": loss} for step, loss in losses.items()}
+        speed = {"examples_per_second": round(examples_per_second)}
+        self.metrics.add("train", {step: values | speed for step, values in points.items()})
+        self.events.add_scalars("train", points)
+
+    def log_valid(self, values: Values) -> bool:
+        """Record an evaluation on valid, and the variables. Returns whether it is the best yet."""
+        model, step = self.model, self.model.step
+        self.metrics.add("valid", {step: values})
+        self.events.add_scalars("valid", {step: values})
+        variables = {variable.op.name: variable for variable in model.variables}
+        self.events.add_variables(step, model.session.run(variables))
+        if model.summary is not None:
+            few = {name: array[:10] for name, array in model.load("valid").items()}
+            summary = model.session.run(model.summary, fed(model.batch, few))
+            self.events.add("train", step, summary=tf.compat.v1.Summary.FromString(summary))
+        improved = is_better(values, self.best, model.objective)
+        if improved:
+            self.best = {"step": step} | values
+        return improved
+
+    def save(self) -> None:
+        """Save a checkpoint, unless this step has one.
+
+        Its files are written now. It is committed in the background: training need not wait.
+        """
+        self.wait()
+        if self.checkpoints.last_step() != self.model.step:
+            weights = self.model.save(self.checkpoints)
+            self.saving = self.background.submit(self.commit, self.model.step, weights, self.best)
+
+    def commit(self, step, weights, best):
+        """Make a checkpoint count, once everything recorded up to its step is on the disk."""
+        self.metrics.sync()
+        self.events.sync()
+        self.checkpoints.commit(step, digests(weights))
+        self.set_status("running", step)
+        if best and best["step"] == step:
+            self.checkpoints.set_best(step, values_of(best))
+        self.checkpoints.rotate()
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is committed; raises what stopped it."""
+        saving, self.saving = self.saving, None
+        if saving is not None:
+            saving.result()
+
+    def finish(self, status: str, **about) -> None:
+        """Wait for the last checkpoint, and write the status with which the run ends for now."""
+        self.wait()
+        self.note_best()
+        self.checkpoints.rotate()
+        self.set_status(status, self.model.step, **about)
+
+    def note_best(self):
+        """Let best.json name the best record on valid up to here."""
+        self.best = self.metrics.best(self.model.objective)
+        best = self.best or {"step": None}
+        self.checkpoints.set_best(best["step"], values_of(best))
+
+    def set_status(self, status: str, step: int, **about) -> None:
+        """Replace status.json. about: the reason, and the details of a run that diverged."""
+        self.step = step
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": self.since}
+        content = {"status": status, "step": step, **about, **holder}
+        try:
+            write_json(self.status_file, content)
+        except OSError:
+            if status != "failed" or not self.status_file.exists():
+                raise
+            overwrite(self.status_file, json.dumps(content))
+
+    def record_failure(self, kind, error, traceback):
+        """Write the status of a run that an exception ends."""
+        if kind is not None and self.step is not None:
+            stopped = issubclass(kind, KeyboardInterrupt)
+            reason = "stopped at once" if stopped else one_line(error)
+            self.set_status("interrupted" if stopped else "failed", self.step, reason=reason)
