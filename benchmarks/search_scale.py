@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import prepare
@@ -22,25 +23,20 @@ SIZES = (100, 10_000, 100_000)
 
 
 class MadeUp:
-    """An executor whose jobs are done at once."""
+    """An executor whose jobs end at once."""
 
-    def __init__(self):
-        self.running = []
+    nb_process = 4
 
-    def at_hand(self):
+    def cached_trials(self):
         return []
 
-    def is_free(self):
-        return len(self.running) < 4
+    def submit(self, job, config):
+        from hpsearch.ledger import Outcome
 
-    def start(self, job, config):
-        self.running.append(job)
-
-    def finished(self, timeout):
-        job = self.running.pop()
         score = -abs(job.hyperparameters["lr"] - 0.01)
-        outcome = {"state": "trained", "score": score, "valid": {"accuracy": score}}
-        return [(job, outcome | {"weights_sha256": "0" * 64})]
+        future = Future()
+        future.set_result(Outcome("trained", score, None, {"accuracy": score}, "0" * 64))
+        return future
 
 
 def measure(trials, project):
@@ -65,19 +61,15 @@ def measure(trials, project):
         tempfile.TemporaryDirectory() as folder,
         open(os.devnull, "w") as silence,
         contextlib.redirect_stdout(silence),
-        Display("max", ["lr"]) as display,
     ):
         with SearchFolder(settings, Path(folder)) as search:
             began = time.perf_counter()
             brackets = [bracket()]
-            display.begin(brackets)
-            run_pass(search, brackets, MadeUp(), display, lambda: False)
+            run_pass(search, brackets, MadeUp(), Display(search.ledger), lambda: False)
             seconds = time.perf_counter() - began
         began = time.perf_counter()
         with SearchFolder(settings, Path(folder)) as search:
-            again, brackets = Display("max", ["lr"]), [bracket()]
-            again.begin(brackets)
-            run_pass(search, brackets, None, again, lambda: False)
+            run_pass(search, [bracket()], None, Display(search.ledger), lambda: False)
         reopen = time.perf_counter() - began
     return {"jobs": jobs, "milliseconds": 1e3 * seconds / jobs, "seconds_to_reopen": reopen}
 
@@ -105,15 +97,17 @@ def beyond_training(project):
         "promoted, where it was trained": ({"hidden1": 101, "lr": 0.1}, "2", 1100),
         "promoted, in another process": ({"hidden1": 101}, "1", 1100),
     }
-    found, models = {}, trial.Models()
+    found, models = {}, trial.ModelCache()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for what, (own, name, until) in jobs.items():
             if what.endswith("another process"):
-                models = trial.Models()
+                models = trial.ModelCache()
             steps.clear()
             began = time.perf_counter()
-            outcome = trial.run(config | own | {"result_dir": f"{folder}/{name}"}, until, models)
-            assert outcome["state"] == "trained", outcome
+            outcome = trial.run_job(
+                config | own | {"result_dir": f"{folder}/{name}"}, until, models
+            )
+            assert outcome.state == "trained", outcome
             found[what] = (time.perf_counter() - began, sum(steps))
     return found
 

@@ -1,1 +1,1 @@
-"""The search for hyper-parameters. Its schedulers are pure: no TensorFlow, no clock."""
+"""The search for hyper-parameters; its schedulers are pure functions, without TensorFlow."""

@@ -1,49 +1,49 @@
-"""What a person sees of a search: a table that moves on a terminal, elsewhere lines; at the end a
-table of the best and search.png."""
+"""What a person sees of a search: a live table on a terminal, lines elsewhere; then the best."""
 
+import logging
 import sys
 import time
+from collections import Counter
 
 from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from hpsearch.ledger import TRAINED
+from hpsearch.halving import Bracket, Job
+from hpsearch.ledger import TRAINED, Ledger, Record
+from training.messages import format_value, format_values
 
+log = logging.getLogger(__name__)
 SHOWN = 10  # of the best, at the end
 
 
-def in_words(hyperparameters):
-    """ "lr = 0.01, optimizer = adam" """
-    return ", ".join(f"{name} = {short(value)}" for name, value in hyperparameters.items())
-
-
-def short(value):
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as 0:00:12."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
-class Display:
-    """`with Display(direction, names) as display`; the search tells it what happens.
+def varying(configs: list[dict]) -> list[str]:
+    """The names of the hyper-parameters that have more than one value."""
+    names = configs[0] if configs else []
+    return [name for name in names if len({config.get(name) for config in configs}) > 1]
 
-    names: of the hyper-parameters that are worth showing.
+
+class Display:
+    """`with Display(ledger) as display`; the search tells it what begins and ends.
+
+    running: the jobs that run now.
     """
 
-    def __init__(self, direction, names):
-        self.names = names
-        self.better = max if direction == "max" else min
-        self.rows = {}
-        self.began, self.steps_done, self.steps_left = time.monotonic(), 0, 0
-        self.reached = {}  # {trial: step}
+    def __init__(self, ledger: Ledger):
+        self.ledger = ledger
+        self.brackets: dict[str, Bracket] = {}
+        self.running: list[Job] = []
+        self.began, self.steps = time.monotonic(), 0  # of the jobs that have ended since then
         self.live = None
         if sys.stdout is not None and sys.stdout.isatty():
-            self.live = Live(get_renderable=self.table, refresh_per_second=4)
+            self.live = Live(get_renderable=self.table, refresh_per_second=1)
 
     def __enter__(self):
         if self.live:
@@ -54,141 +54,75 @@ class Display:
         if self.live:
             self.live.stop()
 
-    def begin(self, brackets):
+    def begin(self, brackets: list[Bracket]) -> None:
         """A pass begins."""
-        self.steps_left = sum(bracket.steps() for bracket in brackets)
-        for bracket in brackets:
-            for rung, (trials, until) in enumerate(bracket.rungs):
-                row = {"trials": trials, "until": until, "running": 0, "done": 0, "failed": 0}
-                self.rows[bracket.name, rung] = row | {"best": None}
+        self.names = varying([config for b in brackets for config in b.trials.values()])
+        self.brackets |= {bracket.name: bracket for bracket in brackets}
 
-    def started(self, job):
-        self.rows[job.bracket, job.rung]["running"] += 1
-
-    def finished(self, record):
-        """A job that has just ended."""
-        self.rows[record["bracket"], record["rung"]]["running"] -= 1
-        self.steps_done += record["until"] - self.reached.get(record["trial"], 0)
-        self.count(record)
-        if not self.live or record["state"] != TRAINED:
-            what = f"score {short(record['score'])}"
-            if record["state"] != TRAINED:
-                what = f"{record['state']}: {record['reason']}"
-            values = {name: record["hyperparameters"][name] for name in self.names}
-            at = f"Trial {record['trial']:04} at step {record['until']}"
-            print(f"{at}: {what} ({in_words(values)})", flush=True)
-
-    def count(self, record):
-        """A job that has ended, now or as the ledger knew already."""
-        row = self.rows[record["bracket"], record["rung"]]
-        self.steps_left -= record["until"] - self.reached.get(record["trial"], 0)
-        self.reached[record["trial"]] = record["until"]
+    def ended(self, record: Record) -> None:
+        """A job has ended."""
+        rungs = [(0, 0), *self.brackets[record["bracket"]].rungs]
+        self.steps += record["until"] - rungs[record["rung"]][1]
+        if self.live and record["state"] == TRAINED:
+            return  # the table shows it
+        what = f"score {format_value(record['score'])}"
         if record["state"] != TRAINED:
-            row["failed"] += 1
-            return
-        row["done"] += 1
-        scores = [s for s in (row["best"], record["score"]) if s is not None]
-        row["best"] = self.better(scores)
+            what = f"{record['state']}: {record['reason']}"
+        values = format_values({name: record["hyperparameters"][name] for name in self.names})
+        values = f" ({values})" if values else ""
+        log.info(f"Trial {record['trial']:04} at step {record['until']}: {what}{values}")
 
-    def table(self):
+    def table(self) -> Table:
         """All rungs: trials running, done and failed, the best score, the time left."""
-        left = "..."
-        if self.steps_done:
-            speed = self.steps_done / (time.monotonic() - self.began)
-            left = duration(self.steps_left / speed)
-        table = Table(box=box.SIMPLE_HEAD, caption=f"time left {left}", caption_justify="left")
+        table = Table(box=box.SIMPLE_HEAD, caption_justify="left")
         table.add_column("bracket")
         for name in ("steps", "trials", "running", "done", "failed", "best"):
             table.add_column(name, justify="right")
-        for (bracket, _), row in self.rows.items():
-            best = "" if row["best"] is None else short(row["best"])
-            counts = [str(row[name]) for name in ("trials", "running", "done", "failed")]
-            table.add_row(bracket, f"{row['until']:,}", *counts, best)
+        better = max if self.ledger.direction == "max" else min
+        running = Counter((job.bracket, job.rung) for job in self.running)
+        scores = {}  # of each rung
+        for record in list(self.ledger.records.values()):
+            scores.setdefault((record["bracket"], record["rung"]), []).append(record["score"])
+        left = 0  # steps
+        for bracket in list(self.brackets.values()):
+            reached = 0
+            for rung, (trials, until) in enumerate(bracket.rungs):
+                ended = scores.get((bracket.name, rung), [])
+                done = [score for score in ended if score is not None]
+                counts = (trials, running[bracket.name, rung], len(done), len(ended) - len(done))
+                best = format_value(better(done)) if done else ""
+                table.add_row(bracket.name, f"{until:,}", *map(str, counts), best)
+                left += (trials - len(ended)) * (until - reached)
+                reached = until
+        seconds = (time.monotonic() - self.began) / self.steps * left if self.steps else None
+        table.caption = "time left " + ("..." if seconds is None else duration(seconds))
         return table
 
 
-def varying(records):
-    """The names of the hyper-parameters that are not the same in all records."""
-    names = records[0]["hyperparameters"] if records else {}
-    return [n for n in names if len({str(r["hyperparameters"].get(n)) for r in records}) > 1]
-
-
-def print_best(folder):
-    """A table of the best trials, the states of all, and what to do with the winner."""
-    records = list(folder.ledger.outcomes.values())
-    ranked = folder.ledger.ranked(folder.settings["max_iter"])
-    names = varying(records)
+def print_best(folder) -> None:
+    """Print a table of the best trials, and how many trials ended in which state."""
+    records = list(folder.ledger.records.values())
+    names = varying([record["hyperparameters"] for record in records])
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("trial", folder.settings["objective"][0], *names):
         table.add_column(name, justify="right")
-    table.add_column("run")
-    for record in ranked[:SHOWN]:
-        values = [short(record["hyperparameters"][name]) for name in names]
+    table.add_column("run", overflow="fold")
+    for record in folder.ledger.ranked(folder.settings["max_iter"])[:SHOWN]:
+        values = [format_value(record["hyperparameters"][name]) for name in names]
         run = folder.trial_folder(record["trial"])
-        table.add_row(f"{record['trial']:04}", short(record["score"]), *values, str(run))
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(table)
-    last = {}
-    for record in records:
-        if record["until"] >= last.get(record["trial"], record)["until"]:
-            last[record["trial"]] = record
+        table.add_row(f"{record['trial']:04}", format_value(record["score"]), *values, str(run))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
     counts = dict.fromkeys(("complete", "stopped early", "diverged", "failed"), 0)
-    for record in last.values():
+    last = last_records(records)
+    for record in last:
         state = record["state"]
         if state == TRAINED:
-            whole = record["until"] == folder.settings["max_iter"]
-            state = "complete" if whole else "stopped early"
+            complete = record["until"] == folder.settings["max_iter"]
+            state = "complete" if complete else "stopped early"
         counts[state] += 1
     print(f"{len(last)} trials: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
 
 
-def draw(folder):
-    """Write search.png: score against steps, a line per trial, and against each hyper-parameter."""
-    from matplotlib import ticker
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no screen needed
-    from matplotlib.collections import LineCollection
-    from matplotlib.figure import Figure
-
-    records = [r for r in folder.ledger.outcomes.values() if r["state"] == TRAINED]
-    names = varying(records)
-    columns = 3
-    rows = -(-(1 + len(names)) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    objective = folder.settings["objective"][0]
-    by_trial = {}
-    for record in sorted(records, key=lambda r: r["until"]):
-        by_trial.setdefault(record["trial"], []).append((record["until"], record["score"]))
-    # One collection: a hundred thousand lines would take minutes.
-    colors = [f"C{trial % 10}" for trial in by_trial]
-    lines = LineCollection(by_trial.values(), colors=colors, linewidth=0.8, alpha=0.6)
-    panels[0].add_collection(lines)
-    ends = [points[-1] for points in by_trial.values()]
-    panels[0].scatter(*zip(*ends, strict=True), c=colors, s=8, alpha=0.6)
-    panels[0].set(xlabel="steps", ylabel=f"{objective} on valid", xscale="log")
-    rungs = sorted({record["until"] for record in records})
-    panels[0].set_xticks(rungs, [f"{until:,}" for until in rungs])
-    panels[0].xaxis.set_minor_locator(ticker.NullLocator())
-    longest = {r["trial"]: r for r in sorted(records, key=lambda r: r["until"])}.values()
-    colors = {until: color for color, until in enumerate(rungs)}
-    for panel, name in zip(panels[1:], names, strict=False):
-        values = [r["hyperparameters"][name] for r in longest]
-        dots = panel.scatter(
-            values, [r["score"] for r in longest], c=[colors[r["until"]] for r in longest], s=14
-        )
-        panel.set(xlabel=name, ylabel=f"{objective} on valid")
-        if all(isinstance(v, (int, float)) and v > 0 for v in values):
-            subs = (1,) if max(values) / min(values) > 100 else (1, 2, 5)
-            panel.set(xscale="log")
-            panel.xaxis.set_major_locator(ticker.LogLocator(subs=subs))
-            panel.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-            panel.xaxis.set_minor_locator(ticker.NullLocator())
-        if panel is panels[len(names)]:
-            bar = figure.colorbar(dots, ax=panel, label="steps")
-            bar.set_ticks(list(colors.values()), labels=[f"{until:,}" for until in rungs])
-    for panel in panels[1 + len(names) :]:
-        panel.set_axis_off()
-    for panel in panels:
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder.path / "search.png", dpi=120)
+def last_records(records: list[Record]) -> list[Record]:
+    """The record of each trial's last rung."""
+    return list({r["trial"]: r for r in sorted(records, key=lambda r: r["until"])}.values())

@@ -1,32 +1,39 @@
-"""Which passes a search makes, one after the other; a later pass may need what an earlier found."""
+"""The passes of a search; a later pass depends on what the earlier ones found."""
+
+from typing import Any
 
 from hpsearch import hyperband, learningrate, randomsearch
+from hpsearch.halving import Bracket
 
 
-def passes(model_class, settings):
-    """A generator: yields the brackets of a pass and is sent the best hyper-parameters so far.
+def brackets(model_class, settings: dict, winners: list[dict[str, Any]]) -> list[Bracket]:
+    """The brackets of the next pass; [] if the search is complete.
 
-    settings: those of search.json. A full search is Hyperband, then the learning rate of what that
-    found, then Hyperband with this learning rate fixed.
+    settings: those of search.json; winners: the best hyper-parameters at the end of each complete
+    pass. A full search is Hyperband, then the learning rate of its winner, then Hyperband with the
+    best learning rate fixed.
     """
-    search, fixed = settings["search"], settings["fixed_params"]
-    budget = settings["max_iter"], settings["min_iter"], settings["eta"]
+    seed, fixed, max_iter = (settings[name] for name in ("search_seed", "fixed_params", "max_iter"))
+    budget = max_iter, settings["min_iter"], settings["eta"]
+    table = hyperband.table(*budget)
+    first_pass = sum(rungs[0][0] for rungs in table.values())  # Hyperband's trials
 
     def draw(numbers, fixed=fixed):
-        return randomsearch.configurations(model_class, settings["search_seed"], numbers, fixed)
+        return randomsearch.configurations(model_class, seed, numbers, fixed)
 
-    if search == "random":  # as many as Hyperband's brackets cost
-        count = len(hyperband.table(*budget)) ** 2
-        yield randomsearch.brackets(draw, settings["max_iter"], count)
-    elif search == "lr":
-        yield learningrate.brackets(settings["base"] | fixed, settings["max_iter"])
-    else:
-        first_pass = hyperband.brackets(draw, *budget)
-        best = yield first_pass
-        if search == "fullsearch":
-            first = sum(len(bracket.trials) for bracket in first_pass)
-            best = yield learningrate.brackets(best, settings["max_iter"], first)
-            fixed = fixed | {"lr": best["lr"]}
-            first += learningrate.COUNT
-            name = "hyperband, lr fixed,"
-            yield hyperband.brackets(lambda numbers: draw(numbers, fixed), *budget, first, name)
+    def draw_with_best_lr(numbers):
+        return draw(numbers, fixed | {"lr": winners[-1]["lr"]})
+
+    match [settings["search"], *winners]:
+        case ["random"]:
+            return randomsearch.brackets(draw, max_iter, len(table) ** 2)  # costs as much
+        case ["lr"]:
+            return learningrate.brackets(settings["base"] | fixed, max_iter)
+        case ["hyperband" | "fullsearch"]:
+            return hyperband.brackets(draw, *budget)
+        case ["fullsearch", winner]:
+            return learningrate.brackets(winner, max_iter, first_pass)
+        case ["fullsearch", _, _]:
+            first = first_pass + learningrate.COUNT
+            return hyperband.brackets(draw_with_best_lr, *budget, first, "hyperband, lr fixed,")
+    return []

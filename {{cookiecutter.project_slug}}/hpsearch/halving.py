@@ -1,57 +1,61 @@
-"""Successive halving: the one way in which every search here says what to run next.
+"""Successive halving: how every search here decides what to run next.
 
-A search is a table of brackets. A bracket is trials and rungs: so many of the trials, the best so
-far, are trained up to so many steps. Random search is a bracket with one rung. All of it is pure:
-no TensorFlow, no clock, no random state.
+A search has brackets. A bracket has trials and rungs: each rung trains a number of the trials, the
+best so far, up to a step. Random search is a bracket with one rung. All functions here are pure.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Scores = Mapping[tuple[int, int], float | None]  # {(trial, until): score}; None: it has no score
 
 
 class Bracket(NamedTuple):
     """trials: {number: hyper-parameters}; rungs: [(how many trials, up to which step)]."""
 
     name: str
-    trials: dict
-    rungs: list
+    trials: dict[int, dict[str, Any]]
+    rungs: list[tuple[int, int]]
 
-    def steps(self):
-        """All steps that it trains, in which promoted trials go on where they stopped."""
-        reached = [0, *(until for _, until in self.rungs)]
-        return sum(
-            count * (until - before)
-            for (count, until), before in zip(self.rungs, reached, strict=False)
-        )
+    def steps(self) -> int:
+        """The steps of all its jobs; a promoted trial continues from the rung before."""
+        total = reached = 0
+        for count, until in self.rungs:
+            total += count * (until - reached)
+            reached = until
+        return total
 
 
 class Job(NamedTuple):
-    """One trial, to be trained up to a step; rung counts from 0."""
+    """One trial, to be trained up to step `until`; rungs count from 0."""
 
     trial: int
     until: int
     bracket: str
     rung: int
-    hyperparameters: dict
+    hyperparameters: dict[str, Any]
 
 
-def best_first(scores, direction):
-    """The trials of {number: score} in order; those without a score (None) are left out."""
+def best_first(scores: Mapping[int, float | None], direction: str) -> list[int]:
+    """The trials of {number: score} in order, without those that have no score (None).
+
+    direction: "max" or "min", which score is better. Of equal scores the lower number is first.
+    """
     sign = -1 if direction == "max" else 1
     return sorted((n for n in scores if scores[n] is not None), key=lambda n: (sign * scores[n], n))
 
 
-def halve(bracket, direction):
-    """A generator: yields the jobs of a rung, is sent {trial: score, or None}, and so on.
+def pending(bracket: Bracket, scores: Scores, direction: str) -> list[Job]:
+    """The jobs of the first incomplete rung that have not ended; [] if the bracket is complete.
 
-    Source: Jamieson and Talwalkar, AISTATS 2016. Of equal scores the lower number goes on. Trials
-    without a score (diverged, failed) are never promoted, so a rung may be smaller than planned.
+    scores: of the jobs that have ended. Trials without a score (diverged, failed) are never
+    promoted, so a rung may be smaller than planned. Source: Jamieson and Talwalkar, AISTATS 2016.
     """
-    alive = list(bracket.trials)
+    candidates = list(bracket.trials)
     for rung, (count, until) in enumerate(bracket.rungs):
-        alive = alive[:count]
-        if not alive:
-            return
-        scores = yield [
-            Job(number, until, bracket.name, rung, bracket.trials[number]) for number in alive
-        ]
-        alive = best_first({number: scores[number] for number in alive}, direction)
+        trials = candidates[:count]
+        missing = [trial for trial in trials if (trial, until) not in scores]
+        if missing:
+            return [Job(n, until, bracket.name, rung, bracket.trials[n]) for n in missing]
+        candidates = best_first({trial: scores[trial, until] for trial in trials}, direction)
+    return []

@@ -1,18 +1,18 @@
 """Hyperband (Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, JMLR 2018), its Algorithm 1.
 
-Nobody knows whether many configurations should be tried for a moment or a few for long. So it does
-all of it: bracket s begins with many trials if s is large, and keeps one in eta at each rung.
+Are many configurations with few steps better, or few with many? Hyperband tries both: bracket s
+starts with many trials if s is large, and keeps one in eta at each rung.
 """
 
 from hpsearch.halving import Bracket
 
 
-def table(max_iter, min_iter, eta):
+def table(max_iter: int, min_iter: int, eta: int) -> dict[int, list[tuple[int, int]]]:
     """The brackets of Algorithm 1, largest first: {s: [(trials, up to which step), ...]}.
 
     max_iter is R, in steps. No trial is trained for fewer than min_iter steps, which bounds s.
     (For R = 81 and eta = 3 the paper's printed table differs from its algorithm; this follows the
-    algorithm: 81, 34, 15, 8 and 5 configurations.) In integers: logarithms would be off by one.
+    algorithm: 81, 34, 15, 8 and 5 configurations.) Integers only: logarithms would be off by one.
     """
     s_max = 0
     while min_iter * eta ** (s_max + 1) <= max_iter:
@@ -24,7 +24,7 @@ def table(max_iter, min_iter, eta):
     return found
 
 
-def brackets(draw, max_iter, min_iter, eta, first=0, name="hyperband"):
+def brackets(draw, max_iter, min_iter, eta, first=0, name="hyperband") -> list[Bracket]:
     """The brackets with their trials, numbered from `first`; draw as in random search."""
     found = []
     for s, rungs in table(max_iter, min_iter, eta).items():

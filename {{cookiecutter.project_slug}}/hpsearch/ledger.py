@@ -1,21 +1,46 @@
-"""What came out of every job of a search: one checksummed line each, in a file that only grows."""
+"""The outcome of every job of a search: one checksummed line each, in a file that only grows."""
 
 import hashlib
 import json
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
 
-from hpsearch.halving import best_first
+from hpsearch.halving import Bracket, Job, Scores, best_first
 from training.files import append_json, read_jsonl, rewrite_jsonl, sync
 
+log = logging.getLogger(__name__)
+TRAINED, DIVERGED, FAILED, INTERRUPTED = "trained", "diverged", "failed", "interrupted"
 FIELDS = {"trial": int, "until": int, "state": str, "hyperparameters": dict, "sha256": str}
-TRAINED = "trained"  # the other states are diverged and failed: states, never scores
 
 
-def without_score(state, reason):
-    """The outcome of a job that gave no score."""
-    return {"state": state, "score": None, "reason": reason}
+class Outcome(NamedTuple):
+    """The outcome of a job. An interrupted one was stopped by a signal and must be run again."""
+
+    state: str  # trained, diverged, failed or interrupted
+    score: float | None = None  # the objective on valid, if it was trained
+    reason: str | None = None  # if it was not
+    valid: dict[str, float] | None = None  # loss and metrics
+    weights_sha256: str | None = None
 
 
-def checksum(record):
+class Record(TypedDict, total=False):
+    """A line of the ledger: a job and its outcome, without what the outcome leaves out."""
+
+    trial: int
+    until: int
+    bracket: str
+    rung: int
+    hyperparameters: dict[str, Any]
+    state: str
+    score: float | None
+    reason: str
+    valid: dict[str, float]
+    weights_sha256: str
+    sha256: str
+
+
+def checksum(record: Record) -> str:
     """SHA-256 of a record without its checksum, as JSON with sorted keys."""
     content = {name: value for name, value in record.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -24,43 +49,44 @@ def checksum(record):
 class Ledger:
     """The ledger of one search; direction: "max" or "min", which score is better.
 
-    A torn last line is mended, a damaged one left out and said: its job is run again. A line holds
-    nothing that depends on when, where or beside what a job ran, so the sorted ledgers of two
-    searches can be compared.
+    A corrupt line is reported and skipped: its job is run again. A record holds nothing that
+    depends on when, where or beside what a job ran, so the sorted ledgers of two searches can be
+    compared.
     """
 
-    def __init__(self, path, direction):
+    def __init__(self, path: Path, direction: str):
         self.path, self.direction = path, direction
-        self.outcomes = {}
-        whole = []
+        self.records: dict[tuple[int, int], Record] = {}  # by trial and until; the last one counts
+        intact = []
         for record in read_jsonl(path, FIELDS):
             if checksum(record) == record["sha256"]:
-                whole.append(record)
-                self.take(record)
+                intact.append(record)
+                self.records[record["trial"], record["until"]] = record
             else:
-                print(f"{path}: the line of trial {record['trial']} was altered and is left out")
-        rewrite_jsonl(path, whole)
+                log.info(f"{path}: a line of trial {record['trial']} is corrupt and is skipped")
+        rewrite_jsonl(path, intact)
 
-    def take(self, record):
-        self.outcomes[record["trial"], record["until"]] = record
-
-    def add(self, job, outcome):
-        """Append what came of a job: {"state", "score", ...}; it is on the disk afterwards."""
-        record = {"trial": job.trial, "until": job.until, "bracket": job.bracket, "rung": job.rung}
-        record |= {"hyperparameters": job.hyperparameters} | outcome
+    def add(self, job: Job, outcome: Outcome) -> Record:
+        """Append what came of a job; it is on the disk afterwards."""
+        about = {n: value for n, value in outcome._asdict().items() if value is not None}
+        record = Record(**job._asdict()) | {"state": outcome.state, "score": None} | about
         record["sha256"] = checksum(record)
         append_json(self.path, record)
         sync(self.path)
-        self.take(record)
+        self.records[job.trial, job.until] = record
         return record
 
-    def get(self, job):
-        """What came of a job, if it is there and was one of the same hyper-parameters."""
-        record = self.outcomes.get((job.trial, job.until))
-        return record if record and record["hyperparameters"] == job.hyperparameters else None
+    def scores(self, bracket: Bracket) -> Scores:
+        """The scores of the jobs of a bracket that have ended, with these hyper-parameters."""
+        trials = bracket.trials
+        return {
+            job: record["score"]
+            for job, record in self.records.items()
+            if trials.get(record["trial"]) == record["hyperparameters"]
+        }
 
-    def ranked(self, until):
-        """The records that were trained up to a step, the best first; of equals the lower trial."""
-        found = {r["trial"]: r for r in self.outcomes.values() if r["until"] == until}
+    def ranked(self, until: int) -> list[Record]:
+        """The records of the trials that were trained up to a step, the best first."""
+        found = {r["trial"]: r for r in self.records.values() if r["until"] == until}
         order = best_first({trial: r["score"] for trial, r in found.items()}, self.direction)
         return [found[trial] for trial in order]

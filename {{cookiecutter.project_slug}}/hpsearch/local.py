@@ -1,24 +1,28 @@
 """Run jobs in processes on this machine, each of which imports TensorFlow once and stays."""
 
 import collections
+import concurrent.futures
 import contextlib
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
-from multiprocessing.connection import wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing import resource_tracker
 
 from hpsearch import trial
-from hpsearch.ledger import without_score
-from training import processors
+from hpsearch.halving import Job
+from hpsearch.ledger import FAILED, INTERRUPTED, Outcome
+from training import messages, processors
 
 ATTEMPTS = 3  # of a job whose process dies
+PATIENCE = 10  # seconds for processes to save what they train
 
 
-def visible_gpus():
+def visible_gpus() -> list[str]:
     """The GPUs that may be used, by the names that CUDA_VISIBLE_DEVICES has for them."""
     allotted = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allotted is not None:
@@ -30,150 +34,128 @@ def visible_gpus():
     return [str(i) for i in range(count)]
 
 
-@contextlib.contextmanager
-def without_interrupts():
-    """Processes that are started here do not hear Ctrl-C; this one hears it afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def serve(jobs, lifeline, gpu):
-    """In a worker: run jobs until the parent has none any more, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which sends SIGTERM
+def serve(jobs, gpu: str | None) -> None:
+    """In a worker process: run one job after another, and answer with an outcome or an OSError."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C the parent sends SIGTERM
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    sys.stdout = open(os.devnull, "w")  # the parent's display says what is to be said
-
-    def end_with_parent():
-        try:
-            lifeline.recv()
-        except EOFError:
-            os._exit(1)  # a run may be killed at any instant
-
+    messages.console.setLevel(logging.CRITICAL + 1)  # the parent shows the progress of the search
     threading.Thread(target=end_with_parent, daemon=True).start()
-    models = trial.Models()
-    while True:
-        try:
+    models = trial.ModelCache()
+    with contextlib.suppress(EOFError, OSError):  # the parent has ended
+        while True:
             config, until = jobs.recv()
-        except EOFError:
-            return
-        outcome = trial.run(config, until, models)
-        if outcome is None:
-            return
-        jobs.send(outcome)
+            try:
+                answer = trial.run_job(config, until, models)
+            except OSError as error:
+                answer = error
+            jobs.send(answer)
+
+
+def end_with_parent():
+    """Wait for the death of the parent, and end this process: a run may be killed at any time."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def block_interrupts():
+    """In a thread: Ctrl-C does not reach the processes that it starts, not even at their start."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        resource_tracker.ensure_running()  # it would unblock the signal when it starts
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
 class Worker:
-    """A process, and the job that it runs."""
+    """A process that runs one job after another; if it dies, a new one takes its place."""
 
-    def __init__(self, gpu):
+    def __init__(self, gpu: str | None):
+        self.gpu, self.process, self.future = gpu, None, None
+        self.stopping = False
+        self.trials = collections.deque(maxlen=trial.KEPT_MODELS)  # whose models it may still have
+
+    def is_idle(self) -> bool:
+        return self.future is None or self.future.done()
+
+    def run(self, config: dict, until: int) -> Outcome:
+        """Run a job and wait for its outcome; a job whose process dies is resumed in a new one."""
+        deaths = 0
+        while deaths < ATTEMPTS and not self.stopping:
+            if self.process is None:
+                self.start()
+            try:
+                self.jobs.send((config, until))
+                answer = self.jobs.recv()
+            except (EOFError, OSError):  # the process died
+                self.end()
+                deaths += 1
+                continue
+            if isinstance(answer, OSError):
+                raise answer
+            if answer.state == INTERRUPTED:  # it was told to end
+                self.end()
+            return answer
+        if self.stopping:
+            return Outcome(INTERRUPTED)
+        return Outcome(FAILED, reason=f"its process died {ATTEMPTS} times")
+
+    def start(self):
         context = multiprocessing.get_context("spawn")
         self.jobs, theirs = context.Pipe()
-        self.lifeline, their_end = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, their_end, gpu), daemon=True)
-        with without_interrupts():
-            self.process.start()
+        process = context.Process(target=serve, args=(theirs, self.gpu), daemon=True)
+        process.start()
         theirs.close()
-        their_end.close()
-        self.job = self.config = None
-        self.trials = collections.deque(maxlen=trial.KEPT_MODELS)  # whose models it may still have
-        self.gpu = gpu
-
-    def give(self, job, config):
-        self.job, self.config = job, config
-        self.trials.append(job.trial)
-        with contextlib.suppress(OSError):  # if it is dead, it is so found by who waits for it
-            self.jobs.send((config, job.until))
+        self.process = process
 
     def stop(self):
-        """End the process: a signal to finish its chunk and save, then the end."""
-        self.process.terminate()
-        self.process.join(10)
-        self.process.kill()
-        self.process.join()
-        self.jobs.close()
-        self.lifeline.close()
+        """Tell the process to save what it trains and to end."""
+        self.stopping, process = True, self.process
+        if process:
+            process.terminate()
+
+    def end(self):
+        """End the process now."""
+        process, self.process = self.process, None
+        if process:
+            process.kill()
+            process.join()
 
 
 class LocalExecutor:
-    """`with LocalExecutor(nb_process, threads) as executor`: start jobs, take what comes of them.
+    """`with LocalExecutor(nb_process, threads) as executor: future = executor.submit(...)`.
 
-    threads: of each trial. nb_process: None is as many as the processors then allow, on GPUs one
-    for each.
+    threads: of each trial. nb_process: None is as many as the processors allow with these threads,
+    or one for each GPU.
     """
 
-    def __init__(self, nb_process, threads, device=None):
+    def __init__(self, nb_process: int | None, threads: int, device: str | None = None):
         gpus = [] if device == "cpu" else visible_gpus()
         self.nb_process = nb_process or len(gpus) or max(1, processors.count() // threads)
-        self.gpus = [gpus[i % len(gpus)] if gpus else None for i in range(self.nb_process)]
-        self.workers, self.deaths = [], {}
+        names = [gpus[i % len(gpus)] if gpus else None for i in range(self.nb_process)]
+        self.workers = [Worker(gpu) for gpu in names]
 
     def __enter__(self):
+        self.pool = ThreadPoolExecutor(self.nb_process, initializer=block_interrupts)
         return self
 
     def __exit__(self, *error):
-        for worker in self.workers:
-            worker.process.terminate()  # all at once
-        for worker in self.workers:
-            worker.stop()
+        try:
+            for worker in self.workers:
+                worker.stop()
+            busy = [worker.future for worker in self.workers if worker.future]
+            concurrent.futures.wait(busy, timeout=PATIENCE)
+        finally:  # after a second Ctrl-C as well
+            for worker in self.workers:
+                worker.end()
+            self.pool.shutdown()
 
-    def is_free(self):
-        """Whether another job can be started."""
-        busy = sum(worker.job is not None for worker in self.workers)
-        return busy < self.nb_process
-
-    def idle(self):
-        return [worker for worker in self.workers if worker.job is None]
-
-    def at_hand(self):
+    def cached_trials(self) -> list[int]:
         """The trials whose models idle processes may still have."""
-        return [number for worker in self.idle() for number in worker.trials]
+        return [n for worker in self.workers if worker.is_idle() for n in worker.trials]
 
-    def start(self, job, config):
-        """Start a job in a process that has none, best in the one that has the trial's model."""
-        idle = self.idle()
-        if not idle:
-            idle = [Worker(self.gpus[len(self.workers)])]
-            self.workers += idle
+    def submit(self, job: Job, config: dict) -> Future[Outcome]:
+        """Start a job in an idle process, preferably in one that has the trial's model."""
+        idle = [worker for worker in self.workers if worker.is_idle()]
         worker = next((worker for worker in idle if job.trial in worker.trials), idle[0])
-        worker.give(job, config)
-
-    def finished(self, timeout):
-        """What came of jobs within so many seconds: [(job, outcome)]."""
-        found = []
-        busy = {worker.jobs: worker for worker in self.workers if worker.job is not None}
-        for connection in wait(list(busy), timeout):
-            worker = busy[connection]
-            job = worker.job
-            try:
-                outcome = connection.recv()
-                worker.job = None
-            except (EOFError, OSError):
-                outcome = self.died(worker)
-            if outcome is not None:
-                found.append((job, outcome))
-        return found
-
-    def died(self, worker):
-        """Replace a process that died; its job is resumed in the new one, a few times at most."""
-        job, config = worker.job, worker.config
-        key = job.trial, job.until
-        deaths = self.deaths[key] = self.deaths.get(key, 0) + 1
-        fresh = self.replace(worker)
-        if deaths == ATTEMPTS:
-            return without_score("failed", f"its process died {deaths} times")
-        fresh.give(job, config)
-        return None
-
-    def replace(self, worker):
-        """A new process in the place of one."""
-        worker.stop()
-        fresh = Worker(worker.gpu)
-        self.workers[self.workers.index(worker)] = fresh
-        return fresh
+        worker.trials.append(job.trial)
+        worker.future = self.pool.submit(worker.run, config, job.until)
+        return worker.future

@@ -15,8 +15,8 @@ def configurations(model_class, search_seed, trials, fixed_params=()):
     return {i: model_class.get_random_config(fixed_params, int(seed)) for i, seed in seeds.items()}
 
 
-def brackets(draw, max_iter, trials):
-    """One bracket: so many trials, each trained to the end.
+def brackets(draw, max_iter: int, trials: int) -> list[Bracket]:
+    """One bracket with one rung: each trial is trained to the end.
 
     draw: a function from numbers of trials to {number: hyper-parameters}.
     """

@@ -1,26 +1,30 @@
 """Run jobs as tasks of a Ray cluster, whose machines share the folders of project and results."""
 
+import logging
 import os
 import socket
+from concurrent.futures import Future
 from pathlib import Path
 
 from hpsearch import trial
-from hpsearch.ledger import without_score
+from hpsearch.halving import Job
+from hpsearch.ledger import FAILED, Outcome
 from hpsearch.local import ATTEMPTS
-from models.hyperparameters import ConfigError
+from settings import ConfigError
 from training.files import PROJECT
-from training.run_folder import one_line
+from training.messages import one_line
 
-models = trial.Models()  # of one of Ray's processes, which it keeps for the next task
+log = logging.getLogger(__name__)
+models = trial.ModelCache()  # of one of Ray's processes, which runs many tasks
 
 
-def train(config, until):
+def run_job(config: dict, until: int) -> Outcome:
     """One job, in a process of Ray's on any machine."""
-    return trial.run(config, until, models)
+    return trial.run_job(config, until, models)
 
 
-def refuse_unreachable(address):
-    """OSError if nobody answers at host:port; Ray itself would try for minutes."""
+def check_address(address: str) -> None:
+    """OSError if there is no answer at host:port; Ray itself would try for minutes."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -36,17 +40,17 @@ class RayExecutor:
     """`with RayExecutor(nb_process, threads, address) as executor`, used like the local one.
 
     A task takes as many processors as a trial has threads, and a GPU where the cluster has some. If
-    its process or its machine dies, Ray runs it again: the trial goes on from its checkpoint.
+    its process or its machine dies, Ray runs it again: the trial is resumed from its checkpoint.
     nb_process: None is as many tasks at a time as the cluster has processors for at the start.
     """
 
-    def __init__(self, nb_process, threads, address, device=None):
+    def __init__(self, nb_process: int | None, threads: int, address: str, device=None):
         try:
             import ray
         except ImportError:
             raise ConfigError("--executor=ray needs Ray: pip install -e '.[ray]'") from None
-        self.ray, self.running = ray, {}
-        refuse_unreachable(address)
+        self.ray, self.references = ray, {}  # of the tasks that run
+        check_address(address)
         path = os.pathsep.join([str(PROJECT), "${PYTHONPATH}"])
         try:
             ray.init(
@@ -62,51 +66,46 @@ class RayExecutor:
             raise OSError(f"--ray_address={address}: {reason}") from None
         most = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
         if most < threads:  # but the cluster may grow
-            print(f"Waiting for a machine with {threads} processors; the most is {most:g}")
-        there = ray.cluster_resources()
-        self.nb_process = nb_process or max(1, int(there.get("CPU", 0)) // threads)
-        gpus = there.get("GPU") and device != "cpu"
+            log.info(f"Waiting for a machine with {threads} processors; the largest has {most:g}")
+        resources = ray.cluster_resources()
+        self.nb_process = nb_process or max(1, int(resources.get("CPU", 0)) // threads)
+        gpus = resources.get("GPU") and device != "cpu"
         self.task = ray.remote(
             num_cpus=threads, num_gpus=1 if gpus else 0, max_retries=ATTEMPTS - 1
-        )(train)
+        )(run_job)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        for reference in self.running:
+        for reference in list(self.references.values()):
             self.ray.cancel(reference, force=True)
         self.ray.shutdown()
 
-    def is_free(self):
-        """Whether another job can be started."""
-        return len(self.running) < self.nb_process
-
-    def at_hand(self):
-        """Trials that should go first; Ray chooses processes by itself."""
+    def cached_trials(self) -> list[int]:
+        """Trials that should go first: none, because Ray chooses the processes."""
         return []
 
-    def start(self, job, config):
-        """Submit a job."""
+    def submit(self, job: Job, config: dict) -> Future[Outcome]:
+        """Start a job."""
         folder = str(Path(config["result_dir"]).absolute())  # Ray's processes start elsewhere
-        config |= {"result_dir": folder}
-        self.running[self.task.remote(config, job.until)] = job, config
+        reference = self.task.remote(config | {"result_dir": folder}, job.until)
+        future = Future()
+        self.references[future] = reference
+        reference.future().add_done_callback(lambda done: self.settle(future, done))
+        return future
 
-    def finished(self, timeout):
-        """What came of jobs within so many seconds: [(job, outcome)]."""
-        exceptions = self.ray.exceptions
-        done, _ = self.ray.wait(list(self.running), timeout=timeout)
-        found = []
-        for reference in done:
-            job, config = self.running.pop(reference)
-            try:
-                outcome = self.ray.get(reference)
-            except (exceptions.WorkerCrashedError, exceptions.NodeDiedError):
-                outcome = without_score("failed", f"its process died {ATTEMPTS} times")
-            except exceptions.RayError as error:  # of the cluster, which the trial cannot help
-                outcome = without_score(None, f"{type(error).__name__}: {one_line(error)}")
-            if outcome is None:  # its machine was told to stop
-                self.start(job, config)
-            else:
-                found.append((job, outcome))
-        return found
+    def settle(self, future: Future, done: Future) -> None:
+        """Give a future of ours the outcome that Ray's own future has."""
+        del self.references[future]
+        error = done.exception()
+        cause = getattr(error, "cause", None)  # what the job itself raised
+        died = (self.ray.exceptions.WorkerCrashedError, self.ray.exceptions.NodeDiedError)
+        if error is None:
+            future.set_result(done.result())
+        elif isinstance(error, died):
+            future.set_result(Outcome(FAILED, reason=f"its process died {ATTEMPTS} times"))
+        elif isinstance(cause, OSError):
+            future.set_exception(cause)
+        else:  # the cluster's fault
+            future.set_exception(OSError(f"{type(error).__name__}: {one_line(error)}"))

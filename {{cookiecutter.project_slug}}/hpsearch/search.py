@@ -1,45 +1,50 @@
 """A search in its folder: the schedulers say what to run, an executor runs it, a ledger keeps it.
 
-search.json     the settings that decide over the result
-ledger.jsonl    one line per finished job, see hpsearch/ledger.py
+search.json     the settings that determine the result
+ledger.jsonl    one line per ended job, see hpsearch/ledger.py
 trials/NNNN/    a run folder each
 best.json       the best of the trials that were trained to the end
 search.png      scores against steps and against each hyper-parameter
 """
 
-import collections
+import concurrent.futures
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
 import filelock
 
-from hpsearch import fullsearch, halving
-from hpsearch.ledger import Ledger
-from models.hyperparameters import ConfigError
-from training import run_folder
+from hpsearch import fullsearch
+from hpsearch.halving import Job, pending
+from hpsearch.ledger import INTERRUPTED, Ledger, Record
+from settings import ConfigError
+from training import folders
 from training.files import make_folder, read_json, sync, write_json
+from training.messages import one_line
 
-TEMPORARY = "search.json.tmp"
+BEST = ("trial", "hyperparameters", "score", "valid", "weights_sha256")  # of its record
 
 
 class SearchFolder:
-    """The folder of one search in the hands of one process: `with SearchFolder(...) as folder`.
+    """The folder of one search, held by one process: `with SearchFolder(settings) as folder`.
 
-    settings: what decides over the result; the same settings have the same folder, so the same
-    command goes on with a search that was interrupted. also: further settings of the runs.
+    settings: those of search.json. Equal settings have the same folder by default, so that the same
+    command resumes a search. unrecorded: settings of the runs that do not determine the result.
     """
 
-    def __init__(self, settings, path=None, also=()):
+    def __init__(self, settings: dict, path: Path | None = None, unrecorded: dict | None = None):
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         name = f"search-{settings['search']}-{digest}"
-        self.path = path or run_folder.RESULTS / settings["model_name"] / name
-        self.settings, self.also = settings, dict(also)
+        self.path = path or folders.RESULTS / settings["model_name"] / name
+        self.settings, self.unrecorded = settings, unrecorded or {}
 
     def __enter__(self):
-        run_folder.refuse_patterns(self.path.absolute())
+        folders.check_path(self.path.absolute())
         file = self.path / "search.json"
         if self.path.exists() and not file.exists():
-            foreign = [p.name for p in self.path.iterdir() if p.name not in (".lock", TEMPORARY)]
+            expected = (".lock", "search.json.tmp")
+            foreign = [p.name for p in self.path.iterdir() if p.name not in expected]
             if foreign:
                 raise FileExistsError(
                     f"--result_dir={self.path} holds {foreign[0]} but no search; name a new folder"
@@ -52,7 +57,7 @@ class SearchFolder:
             raise BlockingIOError(f"{self.path} is in use by another search") from None
         try:
             if file.exists():
-                self.refuse_another(read_json(file))
+                self.check_same(read_json(file))
             else:
                 write_json(file, self.settings)
                 sync(self.path)
@@ -65,104 +70,109 @@ class SearchFolder:
     def __exit__(self, *error):
         self.lock.release()
 
-    def refuse_another(self, recorded):
+    def check_same(self, recorded: dict) -> None:
         """ConfigError lists the settings that are not those of the search in this folder."""
-        changed = [n for n in self.settings if recorded.get(n) != self.settings[n]]
+        old, new = flat(recorded), flat(self.settings)
+        changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
         if changed:
-            listed = ", ".join(f"{n}={recorded.get(n)} (now {self.settings[n]})" for n in changed)
+            listed = ", ".join(f"{n}={old.get(n)} (now {new.get(n)})" for n in changed)
             raise ConfigError(f"--result_dir={self.path} holds a search with {listed}")
 
-    def trial_folder(self, trial):
+    def trial_folder(self, trial: int) -> Path:
         """The run folder of a trial."""
         return self.path / "trials" / f"{trial:04}"
 
-    def config(self, job):
+    def config(self, job: Job) -> dict[str, Any]:
         """The whole config of a job's run."""
-        own = {"result_dir": str(self.trial_folder(job.trial))}
-        own |= {"model_name": self.settings["model_name"], "max_iter": self.settings["max_iter"]}
-        own |= {"random_seed": self.settings["search_seed"]}
-        return self.also | self.settings["run"] | job.hyperparameters | own
+        own = {
+            "model_name": self.settings["model_name"],
+            "max_iter": self.settings["max_iter"],
+            "random_seed": self.settings["search_seed"],
+            "result_dir": str(self.trial_folder(job.trial)),
+        }
+        return self.unrecorded | self.settings["run"] | job.hyperparameters | own
 
-    def write_best(self, trials):
-        """Write the best of these trials that were trained to the end to best.json, if there is
-        one; returns its record, or None.
+    def write_best(self, below: int) -> Record:
+        """Write best.json: the best of the trials with a lower number. Returns its record.
+
+        Only trials that were trained to the end count; ValueError if there is none.
         """
         ranked = self.ledger.ranked(self.settings["max_iter"])
-        best = next((record for record in ranked if record["trial"] in trials), None)
-        if best:
-            names = ("trial", "hyperparameters", "score", "valid", "weights_sha256")
-            write_json(
-                self.path / "best.json",
-                {name: best[name] for name in names} | {"settings": self.settings},
-            )
-            sync(self.path)
+        best = next((record for record in ranked if record["trial"] < below), None)
+        if best is None:
+            raise ValueError(f"no trial could be trained to the end; see {self.ledger.path}")
+        content = {name: best[name] for name in BEST} | {"settings": self.settings}
+        write_json(self.path / "best.json", content)
+        sync(self.path)
         return best
 
 
-def run(folder, model_class, executor, display, stopped=lambda: False):
-    """Run a whole search, or what is left of it. Returns whether it came to its end."""
-    passes = fullsearch.passes(model_class, folder.settings)
-    brackets, trials = next(passes), set()
-    while True:
-        display.begin(brackets)
+def flat(settings: dict, prefix: str = "") -> dict[str, Any]:
+    """Settings without dictionaries in them: {"eta": 3, "threads": 1, "fixed_params.lr": 0.1}."""
+    found = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            found |= flat(value, "" if name == "run" else f"{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def run(folder: SearchFolder, model_class, executor, display, stopped=lambda: False) -> bool:
+    """Run a whole search, or what is left of it. Returns whether it is complete."""
+    winners, trials = [], 0
+    while brackets := fullsearch.brackets(model_class, folder.settings, winners):
         if not run_pass(folder, brackets, executor, display, stopped):
             return False
-        trials.update(*(bracket.trials for bracket in brackets))
-        best = folder.write_best(trials)  # of this pass and those before, whatever came later
-        if best is None:
-            raise ValueError(f"no trial could be trained to the end; see {folder.ledger.path}")
-        try:
-            brackets = passes.send(best["hyperparameters"])
-        except StopIteration:
-            return True
-
-
-def run_pass(folder, brackets, executor, display, stopped):
-    """Run the brackets of a pass beside each other. Returns False if it was stopped.
-
-    The first bracket goes first: its rungs wait for each other, meanwhile the others fill the gaps.
-    Of its jobs those go first whose model some process still has.
-    """
-    direction = folder.settings["objective"][1]
-    schedules = {bracket.name: halving.halve(bracket, direction) for bracket in brackets}
-    waiting = {bracket.name: collections.OrderedDict() for bracket in brackets}
-    scores, open_jobs, running = {}, {}, 0
-
-    def advance(name, sent):
-        """Ask a schedule for its next rung; what the ledger holds is not run again."""
-        try:
-            jobs = schedules[name].send(sent)
-        except StopIteration:
-            return
-        known = [record for record in map(folder.ledger.get, jobs) if record]
-        scores[name] = {record["trial"]: record["score"] for record in known}
-        fresh = [job for job in jobs if job.trial not in scores[name]]
-        for record in known:
-            display.count(record)
-        open_jobs[name] = len(fresh)
-        waiting[name].update((job.trial, job) for job in fresh)
-        if not fresh:
-            advance(name, scores[name])
-
-    for bracket in brackets:
-        advance(bracket.name, None)
-    while running or any(waiting.values()):
-        while any(waiting.values()) and executor.is_free() and not stopped():
-            jobs = next(jobs for jobs in waiting.values() if jobs)
-            at_hand = (trial for trial in executor.at_hand() if trial in jobs)
-            job = jobs.pop(next(at_hand, next(iter(jobs))))
-            display.started(job)
-            executor.start(job, folder.config(job))
-            running += 1
-        if stopped():
-            return False
-        for job, outcome in executor.finished(timeout=0.2):
-            running -= 1
-            if outcome["state"] is None:
-                raise OSError(f"trial {job.trial:04}: {outcome['reason']}")
-            display.finished(folder.ledger.add(job, outcome))
-            scores[job.bracket][job.trial] = outcome["score"]
-            open_jobs[job.bracket] -= 1
-            if not open_jobs[job.bracket]:
-                advance(job.bracket, scores[job.bracket])
+        trials += sum(len(bracket.trials) for bracket in brackets)
+        winners.append(folder.write_best(trials)["hyperparameters"])
     return True
+
+
+def run_pass(folder: SearchFolder, brackets, executor, display, stopped) -> bool:
+    """Run the brackets of a pass at the same time. Returns False if it was stopped.
+
+    The jobs of the first bracket go first: while the last ones of its rung run, other brackets use
+    the free processes. A bracket whose jobs have all ended is asked for its next rung.
+    """
+    ledger = folder.ledger
+    display.begin(brackets)
+    incomplete = list(brackets)
+    queues = {bracket.name: {} for bracket in brackets}  # {trial: job}
+    running = {}  # {future: job}
+    while not stopped():
+        display.running = list(running.values())
+        busy = {job.bracket for job in display.running}
+        for bracket in incomplete:
+            if not queues[bracket.name] and bracket.name not in busy:
+                jobs = pending(bracket, ledger.scores(bracket), ledger.direction)
+                queues[bracket.name] = {job.trial: job for job in jobs}
+        incomplete = [b for b in incomplete if queues[b.name] or b.name in busy]
+        if not incomplete:
+            return True
+        while any(queues.values()) and len(running) < executor.nb_process:
+            job = take(queues, executor.cached_trials())
+            running[executor.submit(job, folder.config(job))] = job
+        first = concurrent.futures.FIRST_COMPLETED
+        done, _ = concurrent.futures.wait(running, timeout=0.2, return_when=first)  # signals
+        for future in done:
+            job = running.pop(future)
+            outcome = result(future, job)
+            if outcome.state != INTERRUPTED:  # otherwise it is still pending
+                display.ended(ledger.add(job, outcome))
+    return False
+
+
+def take(queues: dict[str, dict[int, Job]], cached_trials: list[int]) -> Job:
+    """Take the next job from the first bracket that has one, preferably of a cached trial."""
+    jobs = next(jobs for jobs in queues.values() if jobs)
+    cached = (trial for trial in cached_trials if trial in jobs)
+    return jobs.pop(next(cached, next(iter(jobs))))
+
+
+def result(future, job: Job):
+    """The outcome of a job; OSError names the trial."""
+    try:
+        return future.result()
+    except OSError as error:
+        raise OSError(f"trial {job.trial:04}: {one_line(error)}") from None

@@ -1,4 +1,4 @@
-"""One job of a search, run in whatever process: train a trial up to a step and score it."""
+"""One job of a search, in any process: train a trial up to a step and score it."""
 
 import math
 import time
@@ -6,56 +6,56 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from hpsearch.ledger import TRAINED, without_score
+from hpsearch.ledger import DIVERGED, FAILED, INTERRUPTED, TRAINED, Outcome
 from models import make_model
-from models.config import MAY_CHANGE
-from models.hyperparameters import ConfigError
-from training.checkpoints import Checkpoints, weights_sha256
-from training.run_folder import one_line
+from settings import RUN_SETTINGS, ConfigError
+from training.checkpoints import Checkpoints
+from training.digests import weights_sha256
+from training.loop import advance
+from training.messages import one_line
 
-PATIENCE = 120  # seconds for whoever trained a trial before to end; a network's disk is slow to see
+PATIENCE = 120  # seconds to wait for a process that still holds the trial's folder
+NOT_IN_GRAPH = {"lr"} | {setting.name for setting in RUN_SETTINGS if setting.resumable}
 KEPT_MODELS = 8  # graphs and sessions that a process keeps, for the next trial of the same shape
 
 
-class Models:
-    """The models of one process: a new graph and its compilation cost more than a short trial."""
+class ModelCache:
+    """The models of one process: to build and compile one takes longer than a short trial."""
 
     def __init__(self):
-        self.by_shape = {}
+        self.by_shape = {}  # the last one was used last
 
-    def get(self, config):
-        """A model in its first state, for a config; of the same shape as one before, if any."""
-        shape = tuple(sorted((k, v) for k, v in config.items() if k not in MAY_CHANGE | {"lr"}))
+    def get(self, config: dict):
+        """A model in its initial state, of the same shape as an earlier one if there is one."""
+        shape = tuple(sorted((k, v) for k, v in config.items() if k not in NOT_IN_GRAPH))
         model = self.by_shape.pop(shape, None)
         if model is None:
             if len(self.by_shape) == KEPT_MODELS:
-                self.by_shape.pop(next(iter(self.by_shape))).close()
+                self.drop(next(iter(self.by_shape.values())))
             model = make_model(config)
         else:
             model.reconfigure(config)
-        self.by_shape[shape] = model  # the last one is the newest
+        self.by_shape[shape] = model
         return model
 
-    def drop(self, model):
-        """Give back the memory of one model; None is none."""
+    def drop(self, model) -> None:
+        """Free the memory of a model; None is no model."""
         self.by_shape = {s: kept for s, kept in self.by_shape.items() if kept is not model}
         if model is not None:
             model.close()
 
-    def clear(self):
-        """Give back the memory of all models. Returns how many there were."""
+    def clear(self) -> int:
+        """Free the memory of all models. Returns how many there were."""
         count = len(self.by_shape)
         while self.by_shape:
             self.by_shape.popitem()[1].close()
         return count
 
 
-def run(config, until, models):
-    """Train a trial in its run folder up to a step, and score it on valid, whatever happens.
+def run_job(config: dict, until: int, models: ModelCache) -> Outcome:
+    """Train a trial in its run folder up to a step, and score it on valid.
 
-    Returns {"state": "trained", "score", "valid", "weights_sha256"}; {"state", "score": None,
-    "reason"} with the state diverged or failed; with the state None where flags, data, disk or
-    network are at fault, which says nothing about the trial; or just None if a signal came first.
+    OSError if flags, data, disk or network are at fault, which says nothing about the trial.
     """
     give_up = time.monotonic() + PATIENCE
     while True:
@@ -63,46 +63,45 @@ def run(config, until, models):
         try:
             model = models.get(config)
             model.prepare_steps()
-            outcome = train(model, until)
-        except BlockingIOError as error:  # a process that was told to end has not quite ended
-            if time.monotonic() < give_up:
-                time.sleep(0.2)
-                continue
-            outcome = without_score(None, one_line(error))
-        except (ConfigError, OSError) as error:
-            outcome = without_score(None, one_line(error))
+            outcome = train_and_score(model, until)
+        except BlockingIOError:  # a process that was told to end has not ended yet
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.2)
+            continue
         except tf.errors.ResourceExhaustedError as error:
-            if models.clear() > 1:  # the others were in its way
+            if models.clear() > 1:  # with more memory it may succeed
                 continue
-            outcome = without_score("failed", f"out of memory: {one_line(error)}")
-        except Exception as error:  # whatever a model's code does, the search goes on
-            built = model is not None and model.steps is not None
-            # Once the model is built, a wrong value is one of data or of the run folder's files.
-            state = None if built and isinstance(error, ValueError) else "failed"
-            outcome = without_score(state, f"{type(error).__name__}: {one_line(error)}")
-        if outcome and outcome["state"] != TRAINED:
-            models.drop(model)  # who knows in what state it is
+            outcome = Outcome(FAILED, reason=f"out of memory: {one_line(error)}")
+        except Exception as error:  # a model's own code may raise anything
+            # Once the model is built, a wrong value is one of the data or of the run's files.
+            built = model is not None and model.compiled_loop is not None
+            if isinstance(error, (ConfigError, OSError, ValueError if built else OSError)):
+                raise OSError(one_line(error)) from None
+            outcome = Outcome(FAILED, reason=f"{type(error).__name__}: {one_line(error)}")
+        if outcome.state != TRAINED:
+            models.drop(model)  # its state is unknown
         return outcome
 
 
-def train(model, until):
-    """Train and score a trial, as `run`. It never looks at the test split."""
+def train_and_score(model, until: int) -> Outcome:
+    """Train a trial and evaluate it on valid; a search never opens the test split."""
     checkpoints = Checkpoints(Path(model.config["result_dir"]), model.config)
     if (checkpoints.last_step() or 0) > until:  # the line of this job in the ledger was lost
         model.init()
-        while model.step < until:
-            model.learn_from_epoch(until)
+        for _ in advance(model, until):
+            pass
     else:
         result = model.train(until=until, final=False)
         if result["status"] == "diverged":
-            reason = f"not finite at step {result['bad_step']}, first in {result['variable']}"
-            return without_score("diverged", reason)
+            details = result["details"]
+            reason = f"not finite at step {details['bad_step']}, first in {details['variable']}"
+            return Outcome(DIVERGED, reason=reason)
         if model.step < until:
-            return None
+            return Outcome(INTERRUPTED)
     values = model.evaluate("valid")
     score = values[model.objective[0]]
     if not math.isfinite(score):
         reason = f"{model.objective[0]} on valid is {score} at step {until}"
-        return without_score("diverged", reason)
-    digest = weights_sha256(model.weights())
-    return {"state": TRAINED, "score": score, "valid": values, "weights_sha256": digest}
+        return Outcome(DIVERGED, reason=reason)
+    return Outcome(TRAINED, score, None, values, weights_sha256(model.weights()))
