@@ -1,8 +1,9 @@
-"""What the READMEs say is so: every command in them runs, every link within leads somewhere."""
+"""What the READMEs say is true: every command in them runs, every local link exists."""
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,8 +99,48 @@ def test_the_readmes_model_is_one_file_one_line_and_works_in_everything(project)
     assert float(re.search(r"test: loss = (\S+),", output)[1]) < 1e-6
     assert "--lr=0.5" in run([*main, "--model_name=Parabola", "--help"], project)
     assert run([*main, "--infer", "--result_dir=run"], project).count("output = ") == 10
-    tests = ["tests/test_command_line.py", "tests/test_models.py", "-k", "flag or config"]
-    run([sys.executable, "-m", "pytest", "-q", *tests], project)
+    tests = ["tests/test_every_model.py", "-k", "Parabola", "-n0"]
+    assert "8 passed" in run([sys.executable, "-m", "pytest", *tests], project)
+
+
+@pytest.mark.slow
+def test_the_shipped_tests_follow_an_owner_who_replaces_the_examples(project):
+    """As the README says; the owner also adds a hyper-parameter and changes defaults."""
+    _, model = blocks(project / "README.md", "python")
+    model = model.replace(
+        "    hyperparameters = optimization(lr=0.5, batch_size=50, decay_steps=1000)\n",
+        "    hyperparameters = (\n"
+        "        *optimization(lr=0.1, batch_size=40, decay_steps=500, optimizer='adam'),\n"
+        "        Setting('stddev', float, 0.5, 'of the first weight', 0.0, 10.0),\n"
+        "        Setting('extra', bool, False, 'of no influence'),\n"
+        "    )\n    max_iter = 300\n",
+    ).replace("import optimization", "import Setting, optimization")
+    assert "'stddev'" in model
+    model = model.replace("stddev=1.0", "stddev=self.config['stddev']")
+    (project / "models" / "parabola.py").write_text(model, encoding="utf-8")
+    for path in ("models/mnist.py", "models/linear_regression.py", "models/best/MNIST.json"):
+        (project / path).unlink()
+    registry = project / "models" / "__init__.py"
+    lines = registry.read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if not line.startswith(("from models.", "MODELS ="))]
+    place = next(i for i, line in enumerate(lines) if line.startswith("from settings"))
+    lines.insert(place, "from models.parabola import Parabola  # noqa: E402")
+    place = next(i for i, line in enumerate(lines) if line.startswith("DEFAULT_MODEL"))
+    lines.insert(place, "MODELS = {model.__name__: model for model in (Parabola,)}")
+    registry.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    settings = project / "settings.py"
+    text = settings.read_text(encoding="utf-8")
+    for name, old, new in [
+        ("save_every", 1000, 30), ("eval_every", 1000, 500), ("log_every", 100, 50),
+        ("max_to_keep", 5, 3),
+    ]:  # fmt: skip
+        assert f'"{name}", int, {old}' in text
+        text = text.replace(f'"{name}", int, {old}', f'"{name}", int, {new}')
+    settings.write_text(text, encoding="utf-8")
+    shutil.rmtree(project / "data")
+    output = run([sys.executable, "-m", "pytest", "-ra"], project)
+    assert re.search(r"\d+ passed", output) and "failed" not in output
+    run([sys.executable, "main.py"], project)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell")

@@ -11,8 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from conftest import tree
-from render import render
+from render import render, tree
 
 try:
     import tomllib
@@ -29,8 +28,8 @@ data/__init__.py
 data/download.py
 data/fake_digits.py
 data/loaders.py
-data/mirrors.py
 hpsearch/__init__.py
+hpsearch/commands.py
 hpsearch/display.py
 hpsearch/fullsearch.py
 hpsearch/halving.py
@@ -38,77 +37,58 @@ hpsearch/hyperband.py
 hpsearch/learningrate.py
 hpsearch/ledger.py
 hpsearch/local.py
+hpsearch/picture.py
 hpsearch/randomsearch.py
 hpsearch/ray_cluster.py
 hpsearch/search.py
-hpsearch/stages.py
 hpsearch/trial.py
 main.py
 models/__init__.py
 models/basic_model.py
 models/best/MNIST.json
-models/config.py
-models/hyperparameters.py
 models/linear_regression.py
 models/mnist.py
 pyproject.toml
 results/.gitkeep
-tests/bits.py
+settings.py
 tests/conftest.py
-tests/data_tests/conftest.py
-tests/data_tests/test_download.py
-tests/data_tests/test_fake_digits.py
-tests/data_tests/test_loaders.py
-tests/data_tests/test_mirrors.py
 tests/kills.py
-tests/power_cuts.py
 tests/runs.py
-tests/search_by_threads.py
-tests/searches.py
-tests/test_background.py
-tests/test_bad_input.py
 tests/test_batches.py
 tests/test_branches.py
 tests/test_checkpoints.py
-tests/test_command_line.py
 tests/test_divergence.py
-tests/test_equal_bits.py
-tests/test_equal_bits_of_processes.py
-tests/test_full_disk.py
-tests/test_hyperparameters.py
+tests/test_every_model.py
+tests/test_imports.py
 tests/test_kills.py
-tests/test_models.py
-tests/test_power_cuts.py
-tests/test_progress.py
-tests/test_ray.py
-tests/test_repeatable.py
 tests/test_resume.py
 tests/test_run_folder.py
-tests/test_schedulers.py
 tests/test_search.py
-tests/test_search_folder.py
-tests/test_tensorboard.py
-tests/test_tensorflow_import.py
-tests/test_threads.py
+tests/test_settings.py
 tests/test_verification.py
+tests/toy.py
 training/__init__.py
-training/background.py
 training/batches.py
 training/checkpoints.py
+training/device.py
+training/digests.py
 training/divergence.py
-training/environment.py
 training/evaluation.py
+training/events.py
 training/files.py
+training/folders.py
 training/loop.py
+training/messages.py
+training/metrics.py
+training/preparation.py
 training/processors.py
 training/progress.py
+training/provenance.py
 training/repeatable.py
-training/run_folder.py
+training/run.py
 training/signals.py
 training/steps.py
-training/summaries.py
 training/tensorflow_import.py
-training/threads.py
 training/verification.py
 """
 

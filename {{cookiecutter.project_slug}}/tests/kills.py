@@ -1,11 +1,12 @@
 """Kill training again and again; what is left must equal a run that was never killed.
 
-    python tests/kills.py --kills=300
+    python tests/kills.py --kills=300                   each model of the registry
+    python tests/kills.py --model_name=MNIST
     python tests/kills.py --kills=20 --spoil=order      must find differences: a negative control
 
-Every kill is a SIGKILL, before a random line of the project's own code, or at a random moment,
-which reaches TensorFlow's own code too. The processes are forked from one that has imported
-TensorFlow and done nothing else with it, so that a start takes a moment. Not on Windows.
+Every kill is a SIGKILL, before a random line of the project's own code or at a random moment, which
+may be inside TensorFlow. The processes are forked from one that has imported TensorFlow and done
+nothing else with it, so that a start takes a moment. Not on Windows.
 Exit status 1: there are differences.
 """
 
@@ -25,43 +26,46 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import tensorflow as tf  # noqa: E402
-from runs import Dropout, curves, digests, metrics  # noqa: E402
+from runs import curves, digests, metrics  # noqa: E402
+from toy import Toy  # noqa: E402
 
 from models import MODELS, make_model  # noqa: E402
-from training import batches, repeatable  # noqa: E402
+from training import batches, preparation  # noqa: E402
 from training.files import PROJECT  # noqa: E402
 
-MODELS["Dropout"] = Dropout
-repeatable.compared.add(Dropout)  # else most kills would hit the second build, before any training
-VERSION = tf.__version__  # to ask for it imports TensorFlow, here and once
+MODELS["Toy"] = Toy
+VERSION = tf.__version__  # imports TensorFlow, once and before any fork
 CONFIG = {
-    "model_name": "Dropout", "fake_data": True, "random_seed": 3, "lr": 0.01, "batch_size": 50,
-    "max_iter": 120, "save_every": 20, "log_every": 5, "eval_every": 30, "max_to_keep": 2,
-    "threads": 1,
+    "fake_data": True, "random_seed": 3, "max_iter": 120, "save_every": 20, "log_every": 5,
+    "eval_every": 30, "max_to_keep": 2, "threads": 1,
 }  # fmt: skip
 VARIANTS = [
-    {"optimizer": optimizer, "jit": jit}
-    for jit in (False, True)
-    for optimizer in ("momentum", "adam", "sgd")
+    {"optimizer": "momentum", "jit": False},
+    {"optimizer": "adam", "jit": True},
+    {"optimizer": "sgd", "jit": True},
+    {"optimizer": "adam", "jit": False},
 ]
+EXAMPLES = 500  # of each split, or two batches
 KILLS_A_RUN = 6  # then it may end
 
 
-def small_inputs(original):
-    """Fewer examples, made once for all processes."""
+def make_fewer_inputs(model_class, config):
+    """Let a model use few examples, which are loaded once for all processes."""
+    probe = object.__new__(model_class)
+    probe.config = model_class.complete(config)
+    original, few = model_class.inputs, max(EXAMPLES, 2 * probe.config["batch_size"])
 
     @functools.cache
     def inputs(split):
-        model = type("Config", (), {"config": CONFIG})()
-        return {name: array[:500] for name, array in original(model, split).items()}
+        return {name: array[:few] for name, array in original(probe, split).items()}
 
     for split in ("train", "valid", "test"):
         inputs(split)
-    return lambda self, split: inputs(split)
+    model_class.inputs = lambda self, split: inputs(split)
 
 
 def carried_order(seed, epoch, examples, random_state=[]):  # noqa: B006 - carried on purpose
-    """An order from a generator that goes on where it stood: what a checkpoint does not hold."""
+    """An order from a generator that continues where it stood, which no checkpoint holds."""
     random_state or random_state.append(batches.random_stream(seed, "carried"))
     return random_state[0].permutation(examples).astype("int32")
 
@@ -77,14 +81,14 @@ def order_from_start(rows, begun=[]):  # noqa: B006
 
 
 def spoil(how):
-    """Put in a defect that a campaign must find."""
+    """Add a defect that a campaign must find."""
     if how == "state":
         batches.epoch_order = functools.lru_cache(maxsize=2)(carried_order)
     if how == "order":
         sys.modules["models.basic_model"].batch_rows = order_from_start(batches.batch_rows)
 
 
-def before_line(number, count):
+def kill_before_line(number, count):
     """Kill this process before it runs that line of training/ and models/; counts them."""
     folders = tuple(str(PROJECT / name) for name in ("training", "models"))
 
@@ -120,12 +124,12 @@ def child(function):
         os._exit(status)
 
 
-def train(folder, variant, line, how, answer=None):
-    """In a child: train in a folder, to be killed before a line if one is given."""
+def train(config, line, how, answer=None):
+    """In a child: train, to be killed before a line if one is given."""
     count = [0]
     spoil(how)
-    before_line(line, count)
-    with make_model(CONFIG | variant | {"result_dir": str(folder)}) as model:
+    kill_before_line(line, count)
+    with make_model(config) as model:
         model.train()
     if answer:
         answer.write_text(str(count[0]))
@@ -141,7 +145,7 @@ def left_by(folder):
 
 
 def difference(folder, straight, answer):
-    """What differs between two runs: looked at in a child, as it needs TensorFlow."""
+    """What differs between two runs: compared in a child, as it needs TensorFlow."""
 
     def compare():
         found, expected = left_by(folder), left_by(straight)
@@ -161,56 +165,65 @@ def wait(pid):
     return False
 
 
-def killed_run(folder, variant, how, chance, lines, seconds):
-    """Train in a folder, killed some times and started again, to the end. Returns the kills."""
+def killed_run(config, how, chance, lines, seconds):
+    """Train, killed some times and started again, to the end. Returns the number of kills."""
     kills = 0
     for _ in range(KILLS_A_RUN):
         at_line = chance.random() < 0.7
         line = chance.randrange(1, lines) if at_line else 0
-        pid = child(lambda line=line: train(folder, variant, line, how))
+        pid = child(lambda line=line: train(config, line, how))
         if not at_line:
             time.sleep(chance.uniform(0, seconds))
             os.kill(pid, signal.SIGKILL)
         if not wait(pid):
             return kills
         kills += 1
-    wait(child(lambda: train(folder, variant, 0, how)))
+    wait(child(lambda: train(config, 0, how)))
     return kills
 
 
-def campaign(kills, seed, how, folder):
+def campaign(model_name, kills, seed, how, folder):
     """Kill until there are enough. Returns {"kills", "runs", "different": [...]}."""
     chance = random.Random(seed)
-    Dropout.inputs = small_inputs(Dropout.inputs)
+    config = CONFIG | {"model_name": model_name}
+    make_fewer_inputs(MODELS[model_name], config)
+    # Otherwise most kills would hit the second build of the graph, before any training.
+    preparation.compared.add(MODELS[model_name])
     answer = folder / "answer"
     result = {"kills": 0, "runs": 0, "different": [], "seed": seed, "tensorflow": VERSION}
     while result["kills"] < kills:
         number = result["runs"] % len(VARIANTS)
-        variant, straight = VARIANTS[number], folder / f"straight-{number}"
+        straight, run = folder / f"straight-{number}", folder / f"run-{result['runs']}"
+        variant = config | VARIANTS[number]
         if not straight.exists():
             began = time.monotonic()
-            wait(child(lambda s=straight, v=variant: train(s, v, 0, how, answer)))
+            settings = variant | {"result_dir": str(straight)}
+            wait(child(lambda s=settings: train(s, 0, how, answer)))
             lines, seconds = int(answer.read_text()), time.monotonic() - began
-        run = folder / f"run-{result['runs']}"
-        result["kills"] += killed_run(run, variant, how, chance, lines, seconds)
+        settings = variant | {"result_dir": str(run)}
+        result["kills"] += killed_run(settings, how, chance, lines, seconds)
         result["runs"] += 1
         differs = difference(run, straight, answer)
         if differs:
-            result["different"].append({"run": run.name, **variant, "in": differs})
+            result["different"].append({"run": run.name, **VARIANTS[number], "in": differs})
         shutil.rmtree(run)
     return result
 
 
 def main():
     parser = argparse.ArgumentParser(allow_abbrev=False, description="Kill training at random.")
+    parser.add_argument("--model_name", choices=tuple(MODELS), help="default: each but the toy")
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--spoil", choices=("state", "order"), help="a defect that must be found")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        result = campaign(options.kills, options.seed, options.spoil, Path(folder))
-    print(json.dumps(result))
-    return 1 if result["different"] else 0
+    names = [options.model_name] if options.model_name else [n for n in MODELS if n != "Toy"]
+    results = {}
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            results[name] = campaign(name, options.kills, options.seed, options.spoil, Path(folder))
+    print(json.dumps(results))
+    return 1 if any(result["different"] for result in results.values()) else 0
 
 
 if __name__ == "__main__":

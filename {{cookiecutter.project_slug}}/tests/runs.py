@@ -2,22 +2,8 @@
 
 import json
 
-import tensorflow as tf
-
 from models import make_model
-from models.mnist import MNIST
 from training.files import read_jsonl
-
-
-class Dropout(MNIST):
-    """MNIST with dropout: an example of randomness inside a step."""
-
-    def inference(self, batch, training):
-        images = tf.reshape(tf.cast(batch["images"], tf.float32) / 255, [-1, 784])
-        hidden = tf.nn.relu(self.dense("hidden1", images, 16))
-        if training:
-            hidden = self.dropout(hidden, rate=0.5, salt="hidden1")
-        return self.dense("softmax_linear", hidden, 10)
 
 
 def train(config, **options):
@@ -37,7 +23,7 @@ def digests(folder):
     """{step: weights_sha256} as recorded."""
     records = lines(folder / "checkpoints" / "checkpoints.jsonl")
     found = {record["step"]: record["weights_sha256"] for record in records}
-    assert len(found) == len(records), "a step stands twice"
+    assert len(found) == len(records), "a step is recorded twice"
     return found
 
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 from runs import digests, read
 
 from models.basic_model import BasicModel
-from models.hyperparameters import optimization
-from training.checkpoints import weights_sha256
+from settings import optimization
+from training.digests import weights_sha256
 
 
 class Overflow(BasicModel):

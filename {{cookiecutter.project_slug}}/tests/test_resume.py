@@ -1,20 +1,18 @@
-"""A run goes on from its folder as if it had never stopped."""
+"""A run resumes from its folder as if it had never stopped."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from runs import digests, metrics, read, train
+from toy import Toy
 
 import main
-from models import ConfigError, make_model
-from training.checkpoints import weights_sha256
-from training.divergence import Diverged
-from training.files import PROJECT
+from models import MODELS, ConfigError, make_model
 from training.signals import StopSignals
 
 
@@ -48,8 +46,8 @@ def test_max_iter_is_a_total_that_may_be_raised(small, tmp_path):
 def test_a_resumed_run_takes_what_is_not_given_from_its_config(small, tmp_path):
     train(small, until=20)
     with make_model({"result_dir": small["result_dir"]}) as model:
-        assert type(model).__name__ == "MNIST"
-        assert model.config["random_seed"] == 7 and model.config["hidden1"] == 16
+        assert type(model).__name__ == "Toy"
+        assert model.config["random_seed"] == 7 and model.config["units"] == 4
     with make_model({"result_dir": small["result_dir"], "log_every": 1}) as model:
         assert model.config["log_every"] == 1
 
@@ -58,9 +56,17 @@ def test_pausing_at_no_step_trains_none(small):
     assert train(small, until=0)["step"] == 0
 
 
-def test_a_finished_run_gives_its_metrics_again(digits_run, copy_of_digits):
-    again = train({"result_dir": str(copy_of_digits)})
-    assert again["valid"] == digits_run[1]["valid"] and again["test"] == digits_run[1]["test"]
+def test_a_signal_during_the_start_trains_no_step(small, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(StopSignals, "__enter__", lambda self: SimpleNamespace(received=15))
+        result = train(small)
+    assert (result["status"], result["step"]) == ("interrupted", 0)
+    assert train(small)["step"] == 120
+
+
+def test_a_finished_run_gives_its_metrics_again(finished, copy_of_finished):
+    again = train({"result_dir": str(copy_of_finished)})
+    assert again["valid"] == finished[1]["valid"] and again["test"] == finished[1]["test"]
 
 
 def test_a_run_in_the_home_folder_is_found_by_the_shell(small, tmp_path, monkeypatch):
@@ -81,12 +87,13 @@ def test_a_run_paused_at_its_last_step_is_evaluated_when_that_becomes_the_end(sm
     assert read(tmp_path / "run", "checkpoints/best.json") == {"step": 35, "valid": result["valid"]}
 
 
-def test_flags_that_contradict_a_run_are_refused_with_the_differences(small):
+def test_flags_that_contradict_a_run_are_refused_with_the_differences(small, monkeypatch):
+    monkeypatch.setitem(MODELS, "Other", type("Other", (Toy,), {}))
     train(small, until=20)
-    with pytest.raises(ConfigError, match=r"lr=0.3 \(now 0.5\).*hidden1=16 \(now 8\)"):
-        make_model({"result_dir": small["result_dir"], "lr": 0.5, "hidden1": 8})
-    with pytest.raises(ConfigError, match=r"model_name=MNIST \(now LinearRegression\)"):
-        make_model({"result_dir": small["result_dir"], "model_name": "LinearRegression"})
+    with pytest.raises(ConfigError, match=r"lr=0.3 \(now 0.5\).*units=4 \(now 8\)"):
+        make_model({"result_dir": small["result_dir"], "lr": 0.5, "units": 8})
+    with pytest.raises(ConfigError, match=r"model_name=Toy \(now Other\)"):
+        make_model({"result_dir": small["result_dir"], "model_name": "Other"})
 
 
 def test_a_run_that_another_process_began_meanwhile_is_not_taken_over(small):
@@ -98,45 +105,22 @@ def test_a_run_that_another_process_began_meanwhile_is_not_taken_over(small):
 
 def test_other_training_data_than_at_the_start_is_refused(small, monkeypatch):
     train(small, until=20)
-    monkeypatch.setattr("models.basic_model.BasicModel.data_checksum", lambda self: "other")
+    monkeypatch.setattr("models.basic_model.BasicModel.data_checksum", "other")
     with pytest.raises(ValueError, match="training data is not what"):
         train(small)
 
 
-def test_a_diverged_run_ends_before_the_bad_update(tmp_path):
-    folder = tmp_path / "run"
-    line = {"random_seed": 0, "lr": 100.0, "batch_size": 30, "max_iter": 1000, "debug": True}
-    line |= {"log_every": 1}
-    result = train(line | {"result_dir": str(folder)})
-    status = read(folder, "status.json")
-    details = status["details"]
-    assert result["status"] == status["status"] == "diverged"
-    assert status["step"] == result["step"] == details["bad_step"] - 1 > 0
-    assert details["loss"] == "inf" and details["operation"].startswith("diverged/")
-    assert details["variable"] == "the loss" and len(details["batch"]) == 30
-    assert [record["step"] for record in metrics(folder)] == list(range(1, status["step"] + 1))
-    with make_model({"result_dir": str(folder)}) as model:
-        assert model.restore() == status["step"]
-        assert np.isfinite(model.weights()["weight"])
-    # One that never saw the bad step has the same weights there, and another step others.
-    with make_model(line) as straight:
-        straight.prepare_steps()
-        while straight.step < status["step"]:
-            straight.learn_from_epoch(status["step"])
-        assert weights_sha256(straight.weights()) == digests(folder)[status["step"]]
-        assert weights_sha256(straight.weights()) != digests(folder)[0]
-        with pytest.raises(Diverged):
-            straight.learn_from_epoch(details["bad_step"])
+INTERVALS = {"save_every": 500, "log_every": 100, "eval_every": 1000}
 
 
-def start(folder, *flags):
+def start(project, folder, *flags):
     """Start a long run as a process; return it once it has saved a checkpoint beyond step 0."""
-    flags = [*flags, f"--result_dir={folder}", "--random_seed=5", "--save_every=500"]
-    command = [sys.executable, str(PROJECT / "main.py"), *flags]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    flags = [*flags, f"--result_dir={folder}", "--random_seed=5", "--nojit"]
+    flags += [f"--{name}={value}" for name, value in INTERVALS.items()]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": project}
     if os.name != "nt":  # tests that run in the background inherit an ignored SIGINT
         options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(command, **options)
+    process = subprocess.Popen([sys.executable, "main.py", *flags], **options)
     ledger, deadline = folder / "checkpoints" / "checkpoints.jsonl", time.monotonic() + 60
     while not ledger.exists() or len(ledger.read_bytes().splitlines()) < 3:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
@@ -146,8 +130,8 @@ def start(folder, *flags):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_in_good_order(tmp_path, number, status):
-    process = start(tmp_path / "run", "--max_iter=1000000000")
+def test_a_signal_ends_a_run_in_good_order(toy_project, tmp_path, number, status):
+    process = start(toy_project, tmp_path / "run", "--max_iter=1000000000")
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == status, errors
@@ -168,15 +152,16 @@ def test_a_signal_that_is_ignored_stays_so_as_nohup_asks():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_run_ends_with_the_weights_and_metrics_of_one_that_was_not(tmp_path):
-    process = start(tmp_path / "killed", "--max_iter=1000000000")
+def test_a_killed_run_ends_with_the_weights_and_metrics_of_one_that_was_not(toy_project, tmp_path):
+    process = start(toy_project, tmp_path / "killed", "--max_iter=1000000000")
     process.kill()
     process.communicate()
     # The number of steps is raised to what a run that was not killed does as well.
     reached = list(digests(tmp_path / "killed"))[-1]
     last = 1000 * (reached // 1000 + 3)
+    settings = {"model_name": "Toy", "random_seed": 5, "jit": False} | INTERVALS
     for path in (tmp_path / "killed", tmp_path / "straight"):
-        train({"result_dir": str(path), "max_iter": last, "random_seed": 5, "save_every": 500})
+        train(settings | {"result_dir": str(path), "max_iter": last})
     assert digests(tmp_path / "killed") == digests(tmp_path / "straight")
     assert metrics(tmp_path / "killed") == metrics(tmp_path / "straight")
     assert len(metrics(tmp_path / "killed")) == last // 100 + last // 1000 + 1

@@ -3,9 +3,7 @@
 Hypothesis makes up the input: other input in each run, and it remembers what failed.
 """
 
-import gzip
 import json
-import struct
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,11 +12,11 @@ from runs import train
 
 import command_line
 import main
-from data import mirrors
 from models import MODELS, ConfigError
-from models.config import complete_config
 from training.checkpoints import Checkpoints
-from training.run_folder import RunFolder, recorded_config, recorded_start
+from training.metrics import Metrics
+from training.provenance import read_provenance, recorded_config
+from training.run import Run
 
 # Fixtures are shared by the examples of a test: each example writes all that it reads.
 relaxed = settings(suppress_health_check=list(HealthCheck), deadline=None)
@@ -32,48 +30,6 @@ json_values = st.recursive(
 
 def assert_one_line(error):
     assert str(error).strip() and "\n" not in str(error)
-
-
-# --- IDX files ------------------------------------------------------------------------------
-
-
-@given(
-    magic=st.sampled_from([b"\0\0\x08\x01", b"\0\0\x08\x03"]) | st.binary(max_size=4),
-    sizes=st.lists(st.integers(0, 2**32 - 1), max_size=4),
-    rest=st.binary(max_size=200),
-)
-def test_an_idx_header_is_believed_only_to_the_byte(magic, sizes, rest):
-    content = magic + b"".join(struct.pack(">I", size) for size in sizes) + rest
-    try:
-        array = mirrors.parse_idx(content)
-    except ValueError as error:
-        assert_one_line(error)
-    else:
-        assert 4 + 4 * array.ndim + array.size == len(content)
-
-
-@relaxed
-@given(content=st.binary(max_size=300), compressed=st.booleans(), cut=st.integers(0, 300))
-def test_a_file_that_is_not_mnist_is_refused_whatever_it_holds(tmp_path, content, compressed, cut):
-    path = tmp_path / "file"
-    path.write_bytes((gzip.compress(content) if compressed else content)[:cut])
-    with pytest.raises(ValueError) as caught:
-        mirrors.read_file(path, 100, "0" * 64)
-    assert_one_line(caught.value)
-
-
-def test_a_gzip_bomb_is_left_unread(tmp_path):
-    import tracemalloc
-
-    bomb = tmp_path / "bomb.gz"
-    with gzip.open(bomb, "wb", compresslevel=9) as file:
-        for _ in range(64):
-            file.write(bytes(2**20))
-    tracemalloc.start()
-    with pytest.raises(ValueError, match="too long"):
-        mirrors.read_file(bomb, 10_008, "0" * 64)
-    assert tracemalloc.get_traced_memory()[1] < 5e6
-    tracemalloc.stop()
 
 
 # --- files of a run folder ------------------------------------------------------------------
@@ -96,7 +52,7 @@ def as_bytes(draw):
 )
 def test_any_config_json_is_read_or_refused(tmp_path, content):
     folder = run_folder_of(tmp_path, as_bytes(content))
-    for look in (recorded_config, recorded_start):
+    for look in (recorded_config, read_provenance):
         try:
             look(folder)
         except ValueError as error:
@@ -113,7 +69,7 @@ def test_any_recorded_setting_is_checked_as_a_flag_is(tmp_path, settings):
     config = {"config": settings | {"model_name": "MNIST"}}
     folder = run_folder_of(tmp_path, json.dumps(config).encode())
     try:
-        complete_config(MODELS["MNIST"], {"result_dir": str(folder)})
+        MODELS["MNIST"].complete({"result_dir": str(folder)})
     except (ConfigError, ValueError) as error:
         assert "--" in str(error)
 
@@ -158,24 +114,24 @@ def test_any_status_and_metrics_are_read_or_left_out(tmp_path, content, name):
     folder = run_folder_of(tmp_path)
     (folder / "status.json").write_bytes(as_bytes(content))
     (folder / "metrics.jsonl").write_bytes(as_bytes(content) + b"\n")
-    run = RunFolder({"result_dir": str(folder)})
-    run.path = folder
+    run = Run({"result_dir": str(folder)})
+    run.status_file = folder / "status.json"
     assert isinstance(run.holder(), str)
-    assert all(record["split"] == "valid" for record in run.records("valid"))
+    assert all(record["split"] == "valid" for record in Metrics(folder).records("valid"))
 
 
 @pytest.mark.parametrize("name", ["config.json", "status.json", "metrics.jsonl"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 200_000, b'{"a": 1e999', b"null\n"])
 def test_a_run_with_a_spoilt_file_goes_on_or_says_so_in_one_line(
-    copy_of_digits, capsys, name, content
+    copy_of_finished, capsys, name, content
 ):
-    (copy_of_digits / name).write_bytes(content)
-    status = main.main(["main.py", f"--result_dir={copy_of_digits}"])
+    (copy_of_finished / name).write_bytes(content)
+    status = main.main(["main.py", f"--result_dir={copy_of_finished}"])
     errors = capsys.readouterr().err
     assert (status, errors.count("\n")) in [(0, 0), (1, 1)]
     assert "Traceback" not in errors
     if name != "config.json":
-        assert status == 0 and train({"result_dir": str(copy_of_digits)})["step"] == 120
+        assert status == 0 and train({"result_dir": str(copy_of_finished)})["step"] == 120
 
 
 # --- flags ----------------------------------------------------------------------------------
@@ -193,7 +149,7 @@ def test_any_value_of_a_flag_is_taken_or_refused_by_name(tmp_path, monkeypatch, 
         model_class, flags = command_line.parse(
             ["main.py", f"--model_name={model}", f"--{name}={value}"]
         )
-        complete_config(model_class, flags)
+        model_class.complete(flags)
     except (ConfigError, OSError, ValueError) as error:
         assert name in str(error) or value in str(error)
 

@@ -12,9 +12,9 @@ from runs import read
 from training.files import PROJECT
 
 LAST = 54  # steps
-# One network and three optimizers: the next trial of a shape finds a session that is there.
+# One network and three optimizers: a process trains most trials in a session that it has.
 FLAGS = ["--model_name=MNIST", "--fake_data", "--search=hyperband", "--search_seed=3"]
-FLAGS += [f"--max_iter={LAST}", "--min_iter=6", "--hidden1=16", "--hidden2=8"]
+FLAGS += [f"--max_iter={LAST}", "--min_iter=6", "--hidden1=16", "--hidden2=8", "--nojit"]
 
 
 def ledger(folder):
@@ -45,6 +45,6 @@ def assert_same(folder, straight):
 
 def wait_for_lines(folder, count, process):
     path, deadline = folder / "ledger.jsonl", time.monotonic() + 120
-    while not path.exists() or path.read_bytes().count(b"\n") < count:
+    while count and (not path.exists() or path.read_bytes().count(b"\n") < count):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)

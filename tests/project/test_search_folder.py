@@ -1,18 +1,24 @@
 """A search's folder, with a made-up objective: any order, any stop, any damage, one answer."""
 
+import io
 import json
 import random
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import pytest
+from rich.console import Console
 from runs import read
 from searches import assert_same, ledger, lines_of
 
-from hpsearch.display import Display, draw
+from hpsearch.commands import search_settings
+from hpsearch.display import Display
+from hpsearch.ledger import Outcome
+from hpsearch.picture import draw
 from hpsearch.search import SearchFolder, run
-from hpsearch.stages import settings_of
-from models import MODELS, ConfigError
+from models import MODELS
+from settings import ConfigError
 from training import processors
 from training.files import PROJECT
 
@@ -21,30 +27,38 @@ class MadeUp:
     """An executor without processes: scores by a formula, in a random order."""
 
     def __init__(self, order, width=4, stop_after=None):
-        self.chance, self.width, self.stop_after = random.Random(order), width, stop_after
+        self.chance, self.nb_process, self.stop_after = random.Random(order), width, stop_after
         self.running, self.done = [], 0
 
-    def is_free(self):
-        return len(self.running) < self.width
-
-    def at_hand(self):
+    def cached_trials(self):
         return []
 
-    def start(self, job, config):
-        self.running.append(job)
-
-    def finished(self, timeout):
-        job = self.running.pop(self.chance.randrange(len(self.running)))
-        self.done += 1
-        if job.trial % 7 == 0:
-            return [(job, {"state": "failed", "score": None, "reason": "made up"})]
-        return [(job, {"state": "trained", "score": score(job)} | NOTHING)]
+    def submit(self, job, config):
+        future = Future()
+        self.running.append((future, job))
+        if len(self.running) == self.nb_process:
+            self.end_one()
+        return future
 
     def stopped(self):
+        """The search asks it in each round."""
+        if self.running:
+            self.end_one()
         return self.stop_after is not None and self.done >= self.stop_after
 
+    def end_one(self):
+        future, job = self.running.pop(self.chance.randrange(len(self.running)))
+        self.done += 1
+        future.set_result(self.outcome(job))
 
-NOTHING = {"valid": {}, "weights_sha256": ""}
+    def outcome(self, job):
+        if job.trial % 7 == 0:
+            return Outcome("failed", reason="made up")
+        return trained(score(job))
+
+
+def trained(score):
+    return Outcome("trained", score, None, {}, "")
 
 
 def score(job):
@@ -61,8 +75,7 @@ def settings(**changed):
 
 
 def made_up_search(path, executor, **changed):
-    names = ["lr"]
-    with SearchFolder(settings(**changed), path) as folder, Display("max", names) as display:
+    with SearchFolder(settings(**changed), path) as folder, Display(folder.ledger) as display:
         return run(folder, MODELS["MNIST"], executor, display, executor.stopped)
 
 
@@ -93,10 +106,8 @@ def test_a_full_search_that_is_run_again_changes_nothing(tmp_path, capsys):
     class BestAtLast(MadeUp):
         """The last trial of all is the best: it must not become the base of the pass before."""
 
-        def finished(self, timeout):
-            job = self.running.pop()
-            self.done += 1
-            return [(job, {"state": "trained", "score": float(job.trial)} | NOTHING)]
+        def outcome(self, job):
+            return trained(float(job.trial))
 
     first, again = BestAtLast(0), BestAtLast(0)
     made_up_search(tmp_path / "search", first)
@@ -106,7 +117,7 @@ def test_a_full_search_that_is_run_again_changes_nothing(tmp_path, capsys):
     assert first.done == len(before[0]) and again.done == 0
 
 
-def test_an_altered_line_is_said_and_its_job_is_run_again(tmp_path, capsys):
+def test_an_altered_line_is_reported_and_its_job_is_run_again(tmp_path, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
     before = ledger(tmp_path / "search")
     path = tmp_path / "search" / "ledger.jsonl"
@@ -114,7 +125,7 @@ def test_an_altered_line_is_said_and_its_job_is_run_again(tmp_path, capsys):
     records[3]["score"] = 99.0
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     made_up_search(tmp_path / "search", MadeUp(0))
-    assert f"trial {records[3]['trial']} was altered" in capsys.readouterr().out
+    assert f"a line of trial {records[3]['trial']} is corrupt" in capsys.readouterr().out
     assert ledger(tmp_path / "search") == before
 
 
@@ -124,6 +135,11 @@ def test_a_search_with_other_settings_or_of_another_model_is_refused(tmp_path, c
         made_up_search(tmp_path / "search", MadeUp(0), search_seed=1)
     with pytest.raises(ConfigError, match="model_name=MNIST"):
         made_up_search(tmp_path / "search", MadeUp(0), model_name="LinearRegression")
+    changed = {"run": {"threads": 2}, "fixed_params": {"lr": 0.1}}
+    with pytest.raises(ConfigError) as error:
+        made_up_search(tmp_path / "search", MadeUp(0), **changed)
+    listed = "holds a search with fixed_params.lr=None (now 0.1), threads=None (now 2)"
+    assert str(error.value).endswith(listed)
 
 
 def test_two_parents_on_one_search_are_one_too_many(tmp_path):
@@ -144,8 +160,8 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
 
 def test_a_search_in_which_nothing_could_be_trained_says_so(tmp_path, capsys):
     class Failing(MadeUp):
-        def finished(self, timeout):
-            return [(self.running.pop(), {"state": "failed", "score": None, "reason": "no"})]
+        def outcome(self, job):
+            return Outcome("failed", reason="no")
 
     with pytest.raises(ValueError, match="no trial could be trained to the end"):
         made_up_search(tmp_path / "search", Failing(0))
@@ -155,7 +171,7 @@ def test_a_search_in_which_nothing_could_be_trained_says_so(tmp_path, capsys):
 def test_a_run_in_the_folder_of_a_search_is_refused(tmp_path, shell, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
     status, _, errors = shell(f"--result_dir={tmp_path / 'search'}", "--nojit")
-    assert status == 1 and "holds a search; it goes on with the command" in errors
+    assert status == 1 and "holds a search; run its own command again" in errors
 
 
 def test_a_folder_that_no_trial_could_be_read_from_is_refused(tmp_path):
@@ -170,14 +186,14 @@ def test_the_same_settings_have_the_same_folder(results):
 
 
 def test_settings_that_change_no_weight_do_not_make_another_search():
-    options = {"fixed_params": "{}", "min_iter": None, "search_seed": 0, "eta": 3}
+    options = {"fixed_params": {}, "min_iter": None, "search_seed": 0, "eta": 3}
 
     def of(**given):
-        return settings_of(MODELS["MNIST"], {"search": "random"} | given, options)
+        return search_settings(MODELS["MNIST"], {"search": "random"} | given, options)
 
     assert of(log_every=7, debug=True, threads=1) == of() != of(fake_data=True)
     assert of()["run"] == {"threads": 1} and of(threads=3)["run"] == {"threads": 3}
-    assert of(threads=0)["run"] == {"threads": processors.count()}
+    assert of(threads=0) == of()  # whatever the number of processors
 
 
 def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
@@ -194,9 +210,9 @@ def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
         ("--nb_process=2", ["--nb_process goes with --search"]),
         ("--search=lr --nb_process=0", ["--nb_process=0", "from 1"]),
         ("--search=lr --fullsearch", ["one stage"]),
-        ("--search=hyperband --random_seed=1", ["--random_seed", "--search_seed"]),
+        ("--search=hyperband --random_seed=1", ["--random_seed goes with training"]),
         ("--search=hyperband --min_iter=300", ["--min_iter=300", "--max_iter=200"]),
-        ("--search=hyperband --fixed_params={", ["--fixed_params={", "initial_mean"]),
+        ("--search=hyperband --fixed_params={", ["--fixed_params={ is not of type dict"]),
         ('--search=lr --fixed_params={"lrr":1}', ["lrr is not", "lr (float, from 1e-09 to 1000)"]),
         ('--search=lr --fixed_params={"lr":"x"}', ["--lr=x", "float"]),
         ('--search=lr --fixed_params={"lr":-1}', ["--lr=-1", "from"]),
@@ -225,10 +241,32 @@ def test_a_dry_run_prints_the_schedule_and_writes_nothing(shell, results):
     assert "MB of disk" in output and "s to compile" in output
 
 
+def test_the_table_shows_what_runs_and_what_has_ended(tmp_path, capsys):
+    def text(display):
+        console = Console(width=100, file=io.StringIO())
+        console.print(display.table())
+        return console.file.getvalue()
+
+    executor, chosen = MadeUp(0, stop_after=30), {"search": "hyperband"}
+    with SearchFolder(settings(**chosen), tmp_path / "search") as folder:
+        display = Display(folder.ledger)
+        assert "time left ..." in text(display)
+        assert run(folder, MODELS["MNIST"], executor, display, executor.stopped) is False
+        first = text(display)
+        executor = MadeUp(0)
+        assert run(folder, MODELS["MNIST"], executor, display, executor.stopped) is True
+        last = text(display)
+    cells = [line.split() for line in last.splitlines() if line.startswith("  hyperband 3")]
+    assert [row[2:7] for row in cells[:2]] == [
+        ["3", "27", "0", "23", "4"], ["9", "9", "0", "9", "0"]
+    ]  # fmt: skip
+    assert "time left 0:00:00" in last and first != last
+
+
 def test_drawing_does_not_load_tensorflow(tmp_path, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
     program = (
-        "import sys; from pathlib import Path; from hpsearch.display import draw;"
+        "import sys; from pathlib import Path; from hpsearch.picture import draw;"
         "from hpsearch.search import SearchFolder; from training.files import read_json;"
         f"path = Path({str(tmp_path / 'search')!r}); settings = read_json(path / 'search.json');"
         "folder = SearchFolder(settings, path).__enter__(); draw(folder);"
@@ -237,16 +275,16 @@ def test_drawing_does_not_load_tensorflow(tmp_path, capsys):
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT).returncode == 0
 
 
-def test_the_first_bracket_goes_first_and_of_it_what_is_at_hand(tmp_path, capsys):
+def test_the_first_bracket_goes_first_and_of_it_a_cached_trial(tmp_path, capsys):
     class Watched(MadeUp):
         started = []
 
-        def at_hand(self):
+        def cached_trials(self):
             return [4, 3] if len(self.started) == 9 else []
 
-        def start(self, job, config):
+        def submit(self, job, config):
             self.started.append((job.bracket, job.rung, job.trial))
-            super().start(job, config)
+            return super().submit(job, config)
 
     made_up_search(tmp_path / "search", Watched(0, width=1), search="hyperband", max_iter=27)
     rung = [trial for _, _, trial in Watched.started[9:12]]

@@ -31,20 +31,20 @@ def points(folder):
     return found
 
 
-def test_curves_variables_pictures_and_graph_are_recorded(digits_run):
-    folder, _ = digits_run
+def test_curves_variables_summaries_and_graph_are_recorded(finished):
+    folder, _ = finished
     train, valid = points(folder / "train"), points(folder / "valid")
     assert train["loss"] == [20, 40, 60, 80, 100, 120]
     assert valid["loss"] == valid["accuracy"] == [40, 80, 120]
     for statistic in ("mean", "std", "min", "max"):
-        assert train[f"hidden1/weights/{statistic}"] == [40, 80, 120]
-    assert train["hidden1/weights"] == [40, 80, 120]
-    assert train["summaries/inputs/image/0"] == [40, 80, 120]
+        assert train[f"hidden/weights/{statistic}"] == [40, 80, 120]
+    assert train["hidden/weights"] == [40, 80, 120]
+    assert train["summaries/points"] == [40, 80, 120]
     graph = tf.compat.v1.GraphDef()
     (text,) = [event.graph_def for event in events(folder / "train") if event.graph_def]
     graph.ParseFromString(text)
     scopes = {node.name.split("/")[0] for node in graph.node}
-    assert {"hidden1", "hidden2", "softmax_linear", "loss", "evaluation"} <= scopes
+    assert {"hidden", "logits", "loss", "evaluation"} <= scopes
 
 
 def test_a_resumed_run_tells_tensorboard_what_to_forget(small, tmp_path):
@@ -88,9 +88,9 @@ def ask(url, deadline):
             time.sleep(0.2)
 
 
-def test_a_tensorboard_server_shows_the_run(digits_run, tmp_path):
+def test_a_tensorboard_server_shows_the_run(finished, tmp_path):
     pytest.importorskip("tensorboard")
-    shutil.copytree(digits_run[0], tmp_path / "MNIST" / "run")
+    shutil.copytree(finished[0], tmp_path / "MNIST" / "run")
     port = free_port()
     command = [sys.executable, "-m", "tensorboard.main", f"--logdir={tmp_path}", f"--port={port}"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -105,7 +105,7 @@ def test_a_tensorboard_server_shows_the_run(digits_run, tmp_path):
         assert [step for _, step, _ in curve] == [40, 80, 120]
         assert all(0 <= value <= 1 for _, _, value in curve)
         session = ask_hparams(base, deadline)
-        assert {"lr", "hidden1"} <= set(session["hparams"])
+        assert {"lr", "units"} <= set(session["hparams"])
     finally:
         server.kill()
         server.wait()

@@ -1,4 +1,4 @@
-"""The shell: its flags, its exit status, and one clear line for everything that goes wrong."""
+"""The shell: its flags, its exit status, and one line for each error."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_help_comes_without_loading_tensorflow():
         ("--model_name=", ["--model_name is empty"]),
         ("--result_dir=", ["--result_dir is empty"]),
         ("--lrr=1", ["--lrr", "did you mean lr"]),
-        ("--hidden1=3", ["--hidden1", "one of MNIST"]),
+        ("--hidden1=3", ["--hidden1", "a flag of MNIST"]),
         ("--lr", ["lr"]),
         ("train", ["'train'", "--name=value"]),
         ("--lr 1 stray", ["'stray'"]),
@@ -122,9 +122,9 @@ def test_a_result_folder_that_cannot_be_written_is_refused(shell, tmp_path, monk
     assert_refused(answer, "Permission denied", str(tmp_path / "run"), status=1)
 
 
-def test_a_run_of_another_model_is_refused(shell, digits_run):
-    answer = shell(f"--result_dir={digits_run[0]}", "--model_name=LinearRegression")
-    assert_refused(answer, "model_name=MNIST (now LinearRegression)")
+def test_a_run_of_another_model_is_refused(shell, finished):
+    answer = shell(f"--result_dir={finished[0]}", "--model_name=LinearRegression")
+    assert_refused(answer, "model_name=Toy (now LinearRegression)")
 
 
 def test_a_damaged_config_is_named(shell, tmp_path):
@@ -160,7 +160,9 @@ def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run)
     folder, result = line_run
     status, output, _ = shell("--infer", f"--result_dir={folder}", "--input=2,-1")
     assert status == 0
-    assert re.fullmatch(r"x = 2\.: y = [56]\.\d+\nx = -1\.: y = -[23]\.\d+\n", output)
+    assert re.fullmatch(r"x = 2: y = [56]\.\d+\nx = -1: y = -[23]\.\d+\n", output)
+    status, output, _ = shell("--infer", f"--result_dir={folder}", "--input=1234.5,20000.5")
+    assert re.fullmatch(r"x = 1234\.5: y = 3\d{3}(\.\d+)?\nx = 20000\.5: y = [56]\d{4}.*\n", output)
     before = records_of(folder / "metrics.jsonl")
     for _ in range(2):
         status, output, _ = shell("--evaluate", f"--result_dir={folder}")
@@ -173,14 +175,15 @@ def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run)
     assert_refused(shell("--infer", f"--result_dir={folder}", "--input=two"), "--input=two")
 
 
-def test_main_works_from_any_folder_and_keeps_the_screen_clean(process, tmp_path):
-    answer = process("--random_seed=4", "--result_dir=here", cwd=tmp_path)
+def test_main_works_from_any_folder_and_keeps_the_screen_clean(tmp_path):
+    command = [sys.executable, PROJECT / "main.py", "--random_seed=4", "--result_dir=here"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (answer.returncode, answer.stderr) == (0, "")
     lines = answer.stdout.splitlines()
     assert lines[:4] == [
         "Importing TensorFlow ...",
-        "LinearRegression with random_seed 4",
         "Compiling the training steps ...",
+        "LinearRegression with random_seed 4",
         "Results go to here",
     ]
     assert re.fullmatch(r"Step 100: loss = [\d.]+ \(\d+\.\d\d sec\)", lines[4])

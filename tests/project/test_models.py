@@ -9,8 +9,26 @@ import tensorflow as tf
 from models import MODELS, ConfigError, get_model_class, make_model
 from models.basic_model import BasicModel
 from models.mnist import MNIST
+from training.loop import advance
 
+DIGITS = {
+    "model_name": "MNIST", "fake_data": True, "random_seed": 7, "max_iter": 120, "hidden1": 16,
+    "hidden2": 8, "save_every": 40, "eval_every": 40,
+}  # fmt: skip
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def small(tmp_path):
+    return DIGITS | {"result_dir": str(tmp_path / "run")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of MNIST: (folder, what train returned)."""
+    folder = tmp_path_factory.mktemp("digits") / "run"
+    with make_model(DIGITS | {"result_dir": str(folder)}) as model:
+        return folder, model.train()
 
 
 def test_the_registry_gives_models_by_name_and_names_the_nearest_to_a_wrong_one():
@@ -86,8 +104,8 @@ def test_mnist_starts_with_narrow_weights_and_zero_biases(small):
         assert not weights[f"{name}/biases"].any()
 
 
-def test_an_evaluation_averages_over_every_example(digits_run):
-    folder, _ = digits_run
+def test_an_evaluation_averages_over_every_example(finished):
+    folder, _ = finished
     with make_model({"result_dir": str(folder)}) as model:
         model.restore()
         model.splits["valid"] = {n: a[:777] for n, a in model.load("valid").items()}
@@ -97,15 +115,8 @@ def test_an_evaluation_averages_over_every_example(digits_run):
         assert model.evaluate("valid")["accuracy"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_label_that_is_no_digit_is_refused(small, monkeypatch):
-    bad = {"images": np.zeros([3, 28, 28], np.uint8), "labels": np.array([1, 10, 2], np.uint8)}
-    monkeypatch.setattr("models.mnist.fake_digits", lambda split: bad)
-    with pytest.raises(ValueError, match="label of train is 10"):
-        make_model(small)
-
-
-def test_mnist_reads_images_for_inference_and_refuses_others(digits_run, tmp_path):
-    folder, _ = digits_run
+def test_mnist_reads_images_for_inference_and_refuses_others(finished, tmp_path):
+    folder, _ = finished
     with make_model({"result_dir": str(folder)}) as model:
         model.restore()
         images = model.parse_input("")["images"]
@@ -122,9 +133,9 @@ def test_mnist_reads_images_for_inference_and_refuses_others(digits_run, tmp_pat
         (tmp_path / "no.png").write_bytes(b"no picture")
         for name, message in [
             ("flat.npy", "must hold uint8"),
-            ("no.png", "cannot be read"),
-            ("none.npy", "does not exist"),
-            ("images.txt", "neither"),
+            ("no.png", "cannot be read as .npy or .png"),
+            ("none.npy", "No such file"),
+            ("images.txt", "cannot be read as .npy or .png"),
         ]:
             with pytest.raises(ConfigError, match=message):
                 model.parse_input(str(tmp_path / name))
@@ -146,9 +157,20 @@ def test_a_gpu_that_is_not_there_is_refused(small):
         make_model(small | {"device": "gpu"})
 
 
+def test_a_model_whose_initial_values_cannot_be_computed_opens_no_second_session(small):
+    class Failing(MNIST):
+        def build_graph(self, examples):
+            super().build_graph(examples)
+            self.initializers = "no such operation"
+
+    with pytest.raises(ValueError, match="no such operation"), Failing(small) as model:
+        model.init()
+    assert "session" not in vars(model)
+
+
 def test_a_closed_model_gives_its_session_back(small):
     with make_model(small) as model:
-        pass
+        model.weights()
     with pytest.raises(RuntimeError, match="closed"):
         model.weights()
 
@@ -159,8 +181,8 @@ def test_a_cosine_ends_at_zero_so_that_weights_stay(small):
         model.prepare_steps()
         seen = []
         for stop in (10, 20, 30):
-            while model.step < stop:
-                model.learn_from_epoch(stop)
+            for _ in advance(model, stop):
+                pass
             seen.append(model.weights()["hidden1/weights"])
     assert not np.array_equal(seen[0], seen[1])
     assert np.array_equal(seen[1], seen[2])
@@ -262,8 +284,8 @@ def test_a_model_is_what_its_subclass_says():
         BasicModel({})
 
 
-def test_an_input_that_does_not_fit_is_refused_and_not_cast(digits_run):
-    with make_model({"result_dir": str(digits_run[0])}) as model:
+def test_an_input_that_does_not_fit_is_refused_and_not_cast(finished):
+    with make_model({"result_dir": str(finished[0])}) as model:
         model.restore()
         images = model.load("valid")["images"][:3]
         assert set(model.infer({"images": images})) == {"digit", "probability"}
@@ -289,6 +311,15 @@ def test_floats_may_be_rounded_and_no_others_converted(line_run):
             model.infer({"x": [2]})
 
 
+def test_an_input_that_is_not_finite_is_refused(line_run):
+    with make_model({"result_dir": str(line_run[0])}) as model:
+        model.restore()
+        assert np.isfinite(model.infer({"x": np.array([3e38])})["y"]).shape == (1,)
+        for value in (np.nan, -np.inf, 1e300):  # the last is infinite as a float32
+            with pytest.raises(ValueError, match="the input x must be finite in float32"):
+                model.infer({"x": np.array([0.5, value])})
+
+
 def test_a_split_of_other_names_or_dtypes_than_the_training_data_is_refused(monkeypatch):
     original = Line.inputs
 
@@ -307,3 +338,15 @@ def test_a_split_of_other_names_or_dtypes_than_the_training_data_is_refused(monk
     message = r"of valid are \['x'\], those of train"
     with Line({}) as model, pytest.raises(ValueError, match=message):
         model.evaluate("valid")
+
+
+def test_the_best_known_configuration_is_read_and_checked(small):
+    best = MNIST.get_best_config()
+    with make_model(small | best) as model:
+        assert {name: model.config[name] for name in best} == best
+
+    class Unknown(MNIST):
+        pass
+
+    with pytest.raises(ConfigError, match="there is no"):
+        Unknown.get_best_config()

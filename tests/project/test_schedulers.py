@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hpsearch import fullsearch, halving, hyperband, learningrate
-from hpsearch.halving import Bracket, best_first, halve
+from hpsearch import fullsearch, hyperband, learningrate
+from hpsearch.halving import Bracket, best_first, pending
 from hpsearch.randomsearch import configurations
 from models import MODELS
 
@@ -53,18 +53,12 @@ def drawn(numbers):
 
 
 def run(brackets, objective, direction):
-    """Run schedules against a function of (x, steps). Returns {(trial, until): score}."""
+    """Run brackets against a function of (x, steps). Returns {(trial, until): score}."""
     scores = {}
     for bracket in brackets:
-        schedule = halve(bracket, direction)
-        jobs = next(schedule)
-        while jobs:
+        while jobs := pending(bracket, scores, direction):
             for job in jobs:
                 scores[job.trial, job.until] = objective(job.hyperparameters["x"], job.until)
-            try:
-                jobs = schedule.send({job.trial: scores[job.trial, job.until] for job in jobs})
-            except StopIteration:
-                break
     return scores
 
 
@@ -81,25 +75,6 @@ def test_the_known_best_is_found_in_both_directions(direction, sign):
     assert len(scores) == sum(count for b in brackets for count, _ in b.rungs)
 
 
-@pytest.mark.parametrize("direction", ["max", "min"])
-def test_what_has_no_score_is_never_promoted_in_neither_direction(direction):
-    schedule = halve(Bracket("b", {i: {} for i in range(6)}, [(6, 1), (3, 3)]), direction)
-    next(schedule)
-    promoted = schedule.send({0: None, 1: 5.0, 2: None, 3: None, 4: 1.0, 5: None})
-    assert sorted(job.trial for job in promoted) == [1, 4]
-
-
-def test_a_bracket_in_which_all_failed_ends():
-    schedule = halve(Bracket("b", {0: {}, 1: {}}, [(2, 1), (1, 3)]), "max")
-    next(schedule)
-    with pytest.raises(StopIteration):
-        schedule.send({0: None, 1: None})
-
-
-def test_of_equal_scores_the_lower_number_goes_on():
-    assert best_first({2: 1.0, 0: 1.0, 1: 1.0}, "max") == best_first({0: 1, 1: 1, 2: 1}, "min")
-
-
 def test_the_learning_rates_are_37_on_a_log_scale():
     grid = learningrate.grid()
     assert (len(grid), grid[0], grid[9], grid[-1]) == (37, 1e-4, 1e-3, 1.0)
@@ -112,27 +87,26 @@ def settings(search):
 
 
 def test_a_full_search_fixes_the_best_learning_rate_in_its_last_pass():
-    passes = fullsearch.passes(MNIST, settings("fullsearch"))
-    first = next(passes)
+    def brackets(*winners):
+        return fullsearch.brackets(MNIST, settings("fullsearch"), list(winners))
+
+    first = brackets()
     best = first[0].trials[5]
-    second = passes.send(best)
+    second, third = brackets(best), brackets(best, best | {"lr": 0.02})
     assert [t | {"lr": 0} for t in second[0].trials.values()] == [best | {"lr": 0}] * 37
-    third = passes.send(best | {"lr": 0.02})
     assert {t["lr"] for bracket in third for t in bracket.trials.values()} == {0.02}
     numbers = [n for brackets in (first, second, third) for b in brackets for n in b.trials]
     assert numbers == list(range(len(numbers)))
-    with pytest.raises(StopIteration):
-        passes.send(best)
+    assert brackets(best, best, best) == []
 
 
 @pytest.mark.parametrize("search, trials", [("random", 16), ("lr", 37), ("hyperband", 49)])
 def test_the_other_searches_have_one_pass(search, trials):
-    passes = fullsearch.passes(MNIST, settings(search))
-    assert sum(len(bracket.trials) for bracket in next(passes)) == trials
-    with pytest.raises(StopIteration):
-        passes.send({})
+    brackets = fullsearch.brackets(MNIST, settings(search), [])
+    assert sum(len(bracket.trials) for bracket in brackets) == trials
+    assert fullsearch.brackets(MNIST, settings(search), [{}]) == []
 
 
-def test_promoted_trials_cost_only_what_they_go_on():
+def test_promoted_trials_cost_only_their_further_steps():
     assert Bracket("b", {}, [(9, 1), (3, 3), (1, 9)]).steps() == 9 + 3 * 2 + 6
-    assert halving.Bracket("b", {}, [(5, 81)]).steps() == 405
+    assert Bracket("b", {}, [(5, 81)]).steps() == 405

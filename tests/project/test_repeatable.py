@@ -10,14 +10,20 @@ from runs import digests, train
 
 from models import MODELS
 from models.mnist import MNIST
-from training import repeatable
-from training.checkpoints import weights_sha256
+from training import preparation
+from training.digests import weights_sha256
 
+FAKE = {"model_name": "MNIST", "hidden1": 16, "hidden2": 8, "fake_data": True}
 OWN = {"hidden1": 16, "hidden2": 8, "fake_data": True, "lr": 0.05, "save_every": 20}
 
 
 def images_of(batch):
     return tf.reshape(tf.cast(batch["images"], tf.float32) / 255, [-1, 784])
+
+
+@pytest.fixture
+def own():
+    return FAKE | {"random_seed": 7}
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def test_a_stack_of_keras_layers_follows_from_the_seed_and_resumes(keras_model, 
     assert not set(other.values()) & set(straight.values())
 
 
-def test_layers_that_were_made_before_with_seeds_of_their_own_are_welcome(small):
+def test_layers_that_were_made_before_with_seeds_of_their_own_are_accepted(own):
     class Seeded(MNIST):
         def __init__(self, config):
             initializer = tf.keras.initializers.GlorotUniform(seed=1)
@@ -62,7 +68,7 @@ def test_layers_that_were_made_before_with_seeds_of_their_own_are_welcome(small)
         def inference(self, batch, training):
             return self.layer(images_of(batch))
 
-    with Seeded(small) as one, Seeded(small) as two:
+    with Seeded(own) as one, Seeded(own) as two:
         one.prepare_steps()
         assert weights_sha256(one.weights()) == weights_sha256(two.weights())
 
@@ -89,7 +95,7 @@ def keras_layer():
     ],
     ids=["keras", "random", "time", "name"],
 )
-def test_what_is_drawn_before_the_graph_is_built_is_refused_by_name(small, make, use, name):
+def test_what_is_drawn_before_the_graph_is_built_is_refused_by_name(own, make, use, name):
     class Hidden(MNIST):
         def __init__(self, config):
             self.drawn = make()
@@ -100,25 +106,28 @@ def test_what_is_drawn_before_the_graph_is_built_is_refused_by_name(small, make,
             return values + self.truncated_normal("bias", [10], stddev=1.0)
 
     for _ in range(2):  # not once only
-        model = Hidden(small)
-        with model, pytest.raises(ValueError, match=f"Hidden is another.*first in {name}.*seed"):
+        model = Hidden(own)
+        with (
+            model,
+            pytest.raises(ValueError, match=f"Hidden builds another graph.*first in {name}.*seed"),
+        ):
             model.prepare_steps()
 
 
 COUNTER = iter(range(100))
 
 
-def test_what_only_the_training_step_draws_is_refused_too(small):
+def test_what_only_the_training_step_draws_is_refused_too(own):
     class Hidden(MNIST):
         def inference(self, batch, training):
             outputs = super().inference(batch, training)
             return outputs + time.perf_counter() if training else outputs
 
-    with Hidden(small) as model, pytest.raises(ValueError, match=r"first in \w*while_body 1: add"):
+    with Hidden(own) as model, pytest.raises(ValueError, match=r"first in \w*while_body 1: add"):
         model.prepare_steps()
 
 
-def test_pythons_and_numpys_generators_follow_from_the_seed_and_are_left_as_they_were(small):
+def test_pythons_and_numpys_generators_follow_from_the_seed_and_are_left_as_they_were(own):
     class Drawing(MNIST):
         def inference(self, batch, training):
             self.drawn = [*vars(self).get("drawn", []), random.random(), np.random.rand()]
@@ -129,7 +138,7 @@ def test_pythons_and_numpys_generators_follow_from_the_seed_and_are_left_as_they
     random.seed(1), np.random.seed(1)
     drawn = []
     for seed in (7, 7, 8):
-        with Drawing(small | {"random_seed": seed}) as model:
+        with Drawing(own | {"random_seed": seed}) as model:
             model.prepare_steps()
             drawn.append(model.drawn)
     assert drawn[0] == drawn[1] and len(drawn[0]) == 4
@@ -137,7 +146,7 @@ def test_pythons_and_numpys_generators_follow_from_the_seed_and_are_left_as_they
     assert (random.random(), np.random.rand()) == expected
 
 
-def test_two_builds_are_compared_once_for_a_class(small, monkeypatch):
+def test_two_builds_are_compared_once_for_a_class(own, monkeypatch):
     class Counted(MNIST):
         builds = 0
 
@@ -146,10 +155,10 @@ def test_two_builds_are_compared_once_for_a_class(small, monkeypatch):
             super().build_graph(examples)
 
     for builds in (2, 3):
-        with Counted(small) as model:
+        with Counted(own) as model:
             model.prepare_steps()
         assert Counted.builds == builds
-    assert Counted in repeatable.compared
+    assert Counted in preparation.compared
 
 
 def lstm(self, batch, training):
@@ -183,10 +192,10 @@ def conditions_and_tables(self, batch, training):
 
 
 @pytest.mark.parametrize("inference", [lstm, convolution, conditions_and_tables])
-def test_what_tensorflow_counts_or_draws_for_its_own_names_is_no_difference(small, inference):
+def test_what_tensorflow_counts_or_draws_for_its_own_names_is_no_difference(own, inference):
     model_class = type("Own", (MNIST,), {"inference": inference})
     for jit in (None, False):
-        repeatable.compared.discard(model_class)
-        with model_class(small | {"jit": jit}) as model:
+        preparation.compared.discard(model_class)
+        with model_class(own | {"jit": jit}) as model:
             model.prepare_steps()
-            assert model_class in repeatable.compared
+            assert model_class in preparation.compared

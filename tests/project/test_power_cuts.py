@@ -1,4 +1,4 @@
-"""After a power cut at any moment, a run goes on from what had reached the disk."""
+"""After a power cut at any moment, a run resumes from what is on the disk."""
 
 import random
 import sys
@@ -9,7 +9,7 @@ from runs import curves, digests, metrics, train
 
 from training import checkpoints, files
 from training.checkpoints import Checkpoints
-from training.run_folder import recorded_config
+from training.provenance import recorded_config
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what a descriptor is")
 
@@ -29,7 +29,7 @@ def world(tmp_path):
 
 
 def recorded(folder, settings=SETTINGS):
-    """The disk that watched a run, stopped in the middle and gone on with."""
+    """The disk that watched a run, which was paused and resumed."""
     watched = folder / "watched"
     watched.mkdir()
     with Disk(watched) as disk:
@@ -66,12 +66,12 @@ def problem_after(disk, cut, choice, folder, straight):
 
 
 def choices(cut, number):
-    """What may be left after a cut: no cut has the same luck as another."""
+    """What may be left after a cut; the random ones differ from cut to cut."""
     return ["certain", "latest", *(random.Random(1000 * cut + i) for i in range(number))]
 
 
 def problems(disk, cuts, images, world):
-    """What is wrong after each cut, in images of what may be left; nothing, one hopes."""
+    """What is wrong after each cut, in some images of what may be left."""
     tmp_path, straight = world
     for cut in cuts:
         for number, choice in enumerate(choices(cut, images)):
@@ -99,7 +99,7 @@ def test_a_power_cut_at_every_moment_loses_nothing_that_was_promised(world, caps
 
 
 def test_without_syncing_it_would_be_seen(world, monkeypatch):
-    for module in ("files", "checkpoints", "run_folder", "summaries"):
+    for module in ("files", "checkpoints", "metrics", "run", "folders", "events"):
         monkeypatch.setattr(f"training.{module}.sync", lambda path: None)
     disk = recorded(world[0])
     monkeypatch.undo()
@@ -107,11 +107,11 @@ def test_without_syncing_it_would_be_seen(world, monkeypatch):
 
 
 def test_a_line_before_its_files_would_be_seen(world, monkeypatch):
-    def too_early(self, step, weights, commit=Checkpoints.commit):
+    def too_early(self, *arguments, commit=Checkpoints.commit):
         late = []
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, "sync", late.append)
-            commit(self, step, weights)
+            commit(self, *arguments)
         for path in (self.ledger, *late):
             files.sync(path)
 

@@ -46,7 +46,7 @@ def test_sigterm_ends_it_in_good_order(cluster, tmp_path):
     wait_for_lines(tmp_path / "ray", 1, process)
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (143, "") and "the same command goes on" in output
+    assert (process.returncode, errors) == (143, "") and "run the same command to resume" in output
 
 
 def test_a_cluster_that_is_not_there_is_said_in_one_line(tmp_path):

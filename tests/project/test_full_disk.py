@@ -1,4 +1,4 @@
-"""A disk that is full stops a run with a clear word, and costs nothing that was saved."""
+"""A disk that is full stops a run with a clear message, and loses nothing that was saved."""
 
 import os
 import shlex
@@ -24,15 +24,15 @@ def can_mount():
 
 
 needs_a_disk = pytest.mark.skipif(
-    sys.platform != "linux" or not can_mount(), reason="no small disk to be had"
+    sys.platform != "linux" or not can_mount(), reason="this machine cannot mount a small disk"
 )
 
 
 def on_a_disk(options, folder, *flags):
-    """Call main.py with its result_dir on a disk of its own, which is then copied to folder."""
+    """Call main.py with its result_dir on a small disk, which is then copied to folder."""
     disk = folder.with_name(f"{folder.name} disk")
     disk.mkdir()
-    # The disk is there as long as this shell.
+    # The disk exists as long as this shell.
     script = (
         f"mount -t tmpfs -o {options} none '{disk}' || exit 99;"
         f"{sys.executable} main.py {shlex.join(flags)} '--result_dir={disk}/run'; status=$?;"
@@ -64,7 +64,7 @@ def test_a_search_on_a_full_disk_stops_clearly_and_goes_on_when_there_is_room(tm
     answer = on_a_disk("size=1m", tmp_path / "saved", *FLAGS, "--nb_process=2")
     assert answer.returncode == 1, answer.stderr
     (line,) = answer.stderr.splitlines()
-    assert "space" in line.lower() and line.endswith("the same command goes on once this is mended")
+    assert "space" in line.lower() and line.endswith("then run the same command to resume")
     states = {record["state"] for record in ledger(tmp_path / "saved")}
     assert states == {"trained"}  # a disk says nothing about a trial
     for folder in (tmp_path / "saved", tmp_path / "straight"):
@@ -84,8 +84,8 @@ def test_a_disk_that_cannot_be_written_is_said_in_one_line(tmp_path, flags):
 def run_with_a_limit(size, settings, folder):
     """Train in a process whose files may not be longer."""
     limit = (
-        "import resource, sys, main; from training import environment;"
-        "environment.TEXT_LIMIT = 0;"  # config.json stays below the limit
+        "import resource, sys, main; from training import provenance;"
+        "provenance.TEXT_LIMIT = 0;"  # config.json stays below the limit
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}));"
         "sys.exit(main.main(sys.argv))"
     )

@@ -1,0 +1,19 @@
+"""A defect that the shipped tests of kills do not try: state that no checkpoint holds."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from training.files import PROJECT
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither SIGKILL nor fork")
+def test_an_order_of_batches_that_no_checkpoint_holds_is_found():
+    command = [sys.executable, str(PROJECT / "tests" / "kills.py"), "--spoil=state"]
+    command += ["--model_name=Toy", "--kills=6", "--seed=1"]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    found = json.loads(answer.stdout)["Toy"]["different"]
+    assert answer.returncode == 1 and "digests" in found[0]["in"]

@@ -1,0 +1,120 @@
+"""One job of a search: what it leaves, and what each failure says about the trial."""
+
+import time
+
+import pytest
+import tensorflow as tf
+from runs import digests
+from toy import Toy
+
+from hpsearch.halving import Job
+from hpsearch.ledger import Outcome
+from hpsearch.local import ATTEMPTS, LocalExecutor
+from hpsearch.trial import ModelCache, run_job
+from models import make_model
+from training import processors
+
+
+def test_a_trial_never_opens_the_test_split(small, monkeypatch):
+    inputs = Toy.inputs
+
+    def closed(self, split):
+        assert split != "test", "the test split was opened"
+        return inputs(self, split)
+
+    monkeypatch.setattr(Toy, "inputs", closed)
+    assert run_job(small, small["max_iter"], ModelCache()).state == "trained"
+    with pytest.raises(AssertionError, match="test split"), make_model(small) as model:
+        model.evaluate("test")
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_trial_in_a_session_that_is_used_again_equals_one_in_a_fresh_one(small, tmp_path, jit):
+    def config(lr, folder):
+        own = {"lr": lr, "optimizer": "adam", "result_dir": str(tmp_path / folder)}
+        return small | {"jit": jit} | own
+
+    models, graphs, outcomes = ModelCache(), set(), []
+    for lr, folder in [(0.1, "first"), (0.01, "second"), (0.01, "third")]:
+        outcomes.append(run_job(config(lr, folder), 60, models))
+        graphs |= {id(model.graph) for model in models.by_shape.values()}
+    assert len(graphs) == 1
+    fresh = run_job(config(0.01, "fresh"), 60, ModelCache())
+    assert fresh == outcomes[1] == outcomes[2] != outcomes[0]
+
+
+def test_a_job_whose_line_was_lost_runs_again_and_leaves_its_run_as_it_is(small, tmp_path):
+    config = small | {"max_to_keep": 1}
+    models, folder = ModelCache(), tmp_path / "run"
+    first, second = (run_job(config, until, models) for until in (30, 90))
+    kept = digests(folder)
+    assert run_job(config, 30, models) == first != second
+    assert digests(folder) == kept and run_job(config, 90, models) == second
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"batch_size": 10**6}, "more than the"),
+        ({"result_dir": "a[1]"}, "cannot read"),
+        ({"result_dir": "/proc/nowhere"}, "nowhere"),
+    ],
+)
+def test_an_error_outside_of_a_trial_is_not_an_outcome(small, changed, words):
+    with pytest.raises(OSError, match=words):
+        run_job(small | changed, 30, ModelCache())
+
+
+def test_a_model_that_cannot_be_built_has_failed(small, monkeypatch):
+    def broken(self, batch, training):
+        raise TypeError("no such layer")
+
+    monkeypatch.setattr(Toy, "inference", broken)
+    outcome = run_job(small, 30, ModelCache())
+    assert outcome == Outcome("failed", reason="TypeError: no such layer")
+
+
+def test_a_model_without_memory_is_tried_again_alone(small, tmp_path, monkeypatch):
+    models, learn, counts = ModelCache(), Toy.learn_from_epoch, []
+    run_job(small | {"units": 5, "result_dir": str(tmp_path / "5")}, 30, models)
+
+    def scarce(self, stop):
+        counts.append(len(models.by_shape))
+        if len(models.by_shape) > 1:
+            raise tf.errors.ResourceExhaustedError(None, None, "no memory left")
+        return learn(self, stop)
+
+    monkeypatch.setattr(Toy, "learn_from_epoch", scarce)
+    assert run_job(small, 30, models).state == "trained" and counts[:2] == [2, 1]
+
+
+def test_a_diverged_trial_is_a_state_and_not_a_score(tmp_path):
+    config = {"result_dir": str(tmp_path / "0000"), "max_iter": 300, "lr": 100.0, "random_seed": 0}
+    outcome = run_job(config | {"batch_size": 30}, 300, ModelCache())  # of LinearRegression
+    assert outcome.state == "diverged" and outcome.score is None
+    assert "not finite at step" in outcome.reason
+
+
+def test_a_trial_whose_process_dies_again_and_again_has_failed(small):
+    with LocalExecutor(1, 1) as executor:
+        future = executor.submit(Job(0, 60, "random", 0, {}), small)
+        while not future.done():
+            process = executor.workers[0].process
+            if process:
+                process.kill()
+            time.sleep(0.01)
+        assert future.result() == Outcome("failed", reason=f"its process died {ATTEMPTS} times")
+
+
+def test_processes_are_as_many_as_processors_and_gpus_allow(monkeypatch):
+    def gpus(*options, **names):
+        return [worker.gpu for worker in LocalExecutor(*options, **names).workers]
+
+    monkeypatch.setattr(processors, "count", lambda: 8)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert gpus(3, 1) == ["2", "3", "2"] and gpus(None, 1) == ["2", "3"]
+    assert gpus(2, 1, device="cpu") == [None, None]
+    for none in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
+        assert gpus(2, 1) == [None, None]
+    assert [LocalExecutor(None, threads).nb_process for threads in (1, 3, 9)] == [8, 2, 1]
