@@ -1,7 +1,8 @@
 # Working on the template. Needs Python 3.10 to 3.13, make and git, and writes to this folder only.
 #
 #   make demo     render the template with its defaults and train the first model
-#   make test     all tests: they render projects, train in them and install one from nothing
+#   make test     the tests: they render projects and train in them; some minutes
+#   make test-all those that take longer as well: they install projects from nothing
 #   make kills    hundreds of kills and power cuts in a rendered project: some minutes
 #   make bench    how fast it trains, beside what else one would pick; on an idle machine
 #   make lint     ruff, on the template and on the project as it stands in it
@@ -13,7 +14,7 @@ PYTHON ?= python3
 python := .venv/bin/python
 project := {{cookiecutter.project_slug}}
 
-.PHONY: demo test kills bench lint clean
+.PHONY: demo test test-all kills bench lint clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -21,12 +22,16 @@ demo: .venv/ready
 	cd build/demo/* && ../../../$(python) main.py
 
 test: .venv/ready
+	$(python) -m pytest -m "not slow and not campaign"
+
+test-all: .venv/ready
 	$(python) -m pytest
 
 kills: .venv/ready
 	rm -rf build/kills
 	$(python) tests/render.py build/kills project_slug=project
 	cd build/kills/project && ../../../$(python) -m pytest -m campaign
+	$(python) -m pytest -m campaign
 
 bench: build/peers/ready
 	build/peers/bin/python benchmarks/run.py
