@@ -112,8 +112,7 @@ class BasicModel:
     @functools.cached_property
     def session(self):
         """The session, opened when it is first used, with the initial values of all variables."""
-        config = device.session_config(self.config)
-        session = tf.compat.v1.Session(graph=self.graph, config=config)
+        session = tf.compat.v1.Session("", self.graph, device.session_config(self.config))
         try:
             session.run(self.initializers)
         except BaseException:  # for example, out of memory
@@ -129,8 +128,7 @@ class BasicModel:
     @classmethod
     def complete(cls, config):
         """Complete and check a config; reads those of the runs that it names."""
-        folders = (config.get("result_dir"), config.get("from_checkpoint"))
-        recorded = [recorded_config(folder) for folder in folders]
+        recorded = [recorded_config(config.get(n)) for n in ("result_dir", "from_checkpoint")]
         config = complete_config(cls.__name__, cls.settings(), config, *recorded)
         config["threads"] = config["threads"] or processors.count()
         return config
@@ -150,10 +148,8 @@ class BasicModel:
     @functools.cached_property
     def data_checksum(self) -> str:
         """SHA-256 over the arrays of train and valid, computed like weights_sha256."""
-        arrays = {}
-        for split in ("train", "valid"):
-            arrays |= {f"{split}/{name}": array for name, array in self.load(split).items()}
-        return weights_sha256(arrays)
+        splits = {split: self.load(split) for split in ("train", "valid")}
+        return weights_sha256({f"{s}/{name}": a for s in splits for name, a in splits[s].items()})
 
     def build_graph(self, examples):
         """Build placeholders for batches, outputs, loss, metrics, optimizer and saver."""
