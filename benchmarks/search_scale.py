@@ -53,6 +53,11 @@ def measure(trials, project):
     rungs = [(trials, 1), (trials // 3, 3), (trials // 9, 9)]
     jobs = sum(count for count, _ in rungs)
 
+    def follow(search, brackets, executor):
+        display = Display(search.ledger)
+        for snapshot in run_pass(search, brackets, executor):
+            display.show(snapshot)
+
     def bracket():
         configs = randomsearch.configurations(MODELS["MNIST"], 0, range(trials))
         return Bracket("b", configs, rungs)
@@ -65,11 +70,11 @@ def measure(trials, project):
         with SearchFolder(settings, Path(folder)) as search:
             began = time.perf_counter()
             brackets = [bracket()]
-            run_pass(search, brackets, MadeUp(), Display(search.ledger), lambda: False)
+            follow(search, brackets, MadeUp())
             seconds = time.perf_counter() - began
         began = time.perf_counter()
         with SearchFolder(settings, Path(folder)) as search:
-            run_pass(search, [bracket()], None, Display(search.ledger), lambda: False)
+            follow(search, [bracket()], None)
         reopen = time.perf_counter() - began
     return {"jobs": jobs, "milliseconds": 1e3 * seconds / jobs, "seconds_to_reopen": reopen}
 

@@ -1,5 +1,7 @@
 """Flags of the shell, made from the tables of the models and of the run."""
 
+from typing import Any
+
 from absl import flags
 
 from models import DEFAULT_MODEL, MODELS, get_model_class
@@ -35,25 +37,15 @@ SEARCH = (
 )  # fmt: skip
 SHELL = (
     Setting("model_name", str, DEFAULT_MODEL, "the model", choices=tuple(MODELS)),
-    Setting(
-        "best",
-        bool,
-        False,
-        "best known hyper-parameters; an explicit flag still wins",
-        goes_with=("training", "search=lr"),
-    ),
-    Setting(
-        "input",
-        str,
-        None,
-        "what to infer from: numbers with commas, or an image file",
-        goes_with=("infer",),
-    ),
+    Setting("best", bool, False, "best known hyper-parameters; an explicit flag still wins",
+            goes_with=("training", "search=lr")),
+    Setting("input", str, None, "what to infer from: numbers with commas, or an image file",
+            goes_with=("infer",)),
     Setting("help", bool, False, "show the flags of the model"),
-)
+)  # fmt: skip
 
 
-def parse(argv):
+def parse(argv: list[str]) -> tuple[type, dict[str, Any]]:
     """Return (model class, {flag: value} of what was given); ConfigError if anything is wrong."""
     try:
         early, _ = parse_with((*SHELL, *RUN_SETTINGS), argv, known_only=True)
@@ -121,7 +113,7 @@ def holds(condition, stage, given):
     return condition == stage or (given.get(name) == value if value else bool(given.get(name)))
 
 
-def print_help(usage, model_class):
+def print_help(usage: str, model_class: type) -> None:
     """Print every flag of a model, with its default and what is allowed."""
     run = model_class.settings()[len(model_class.hyperparameters) :]
     parts = {

@@ -28,7 +28,7 @@ from training.provenance import recorded_config
 from training.run import Run
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Run the stage that the command line asks for. Returns the exit status."""
     debug = False
     try:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import secrets
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,7 +152,7 @@ def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="cons
     )  # fmt: skip
 
 
-def random_config(table, fixed_params, stream):
+def random_config(table, fixed_params: dict, stream: Callable) -> dict[str, Any]:
     """Draw every setting of a table that is not fixed; stream: a random generator for a name.
 
     ConfigError if a fixed one is not in the table or has a value that is not allowed.
@@ -171,7 +172,7 @@ def random_config(table, fixed_params, stream):
     return config
 
 
-def complete_config(model_name, table, given, recorded, parent):
+def complete_config(model_name: str, table, given: dict, recorded: dict, parent: dict) -> dict:
     """Return a config with every setting of a table, checked; `given` is not changed.
 
     recorded: the config of the run in result_dir, or {}; parent: that of from_checkpoint, or {}. A
@@ -219,7 +220,7 @@ def check_branch(given, recorded, parent):
         raise ConfigError(f"--from_checkpoint={folder} holds no run")
 
 
-def check_contradictions(table, recorded, config):
+def check_contradictions(table: tuple[Setting, ...], recorded: dict, config: dict) -> None:
     """ConfigError lists what differs from a recorded run and would change its weights."""
     resumable = {setting.name for setting in table if setting.resumable}
     gone = object()
@@ -241,7 +242,7 @@ def parse_step(text: str | None) -> int | str | None:
     return int(text)
 
 
-def nearest(name, names):
+def nearest(name: str, names: Iterable[str]) -> str:
     """A hint in brackets that names the most similar of `names`; "" if none is similar."""
     by_lower_case = {known.lower(): known for known in names}
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)

@@ -23,8 +23,10 @@ from models import make_model  # noqa: E402
 from models.mnist import MNIST  # noqa: E402
 from training import batches  # noqa: E402
 from training.digests import weights_sha256  # noqa: E402
+from training.loop import advance  # noqa: E402
 
 STEPS = 5
+SHAPES = 20
 RUN = {
     "model_name": "MNIST", "fake_data": True, "random_seed": 3, "optimizer": "adam", "lr": 0.01,
     "batch_size": 1000, "max_iter": 40, "save_every": 20, "eval_every": 20, "log_every": 5,
@@ -80,11 +82,12 @@ def networks():
     """
     random = np.random.Generator(np.random.Philox(key=1))
     found = {}
-    for model_class in (MNIST, WithDropout):
-        for optimizer in ("sgd", "momentum", "adam"):
-            hidden = np.exp(random.uniform(np.log(16), np.log(512), size=2)).astype(int).tolist()
-            shape = {"hidden1": hidden[0], "hidden2": hidden[1], "optimizer": optimizer, "lr": 0.01}
-            found[f"{model_class.__name__} {shape}"] = model_class, shape | {"batch_size": 1000}
+    for number in range(SHAPES):
+        model_class = (MNIST, WithDropout)[number % 2]
+        optimizer = ("sgd", "momentum", "adam")[number % 3]
+        hidden = np.exp(random.uniform(np.log(16), np.log(512), size=2)).astype(int).tolist()
+        shape = {"hidden1": hidden[0], "hidden2": hidden[1], "optimizer": optimizer, "lr": 0.01}
+        found[f"{model_class.__name__} {shape}"] = model_class, shape | {"batch_size": 1000}
     small = {"hidden1": 16, "hidden2": 16, "batch_size": 100, "jit": False}
     found |= {model.__name__: (model, small) for model in (Keras, ByThreads, ByHash)}
     return found | {"batches in another order": (MNIST, small), "batches in order": (MNIST, small)}
@@ -94,8 +97,8 @@ def train(model):
     """Train a model for a few steps and close it. Returns the digest of all that came out."""
     with model:
         model.prepare_steps()
-        while model.step < STEPS:
-            model.learn_from_epoch(STEPS)
+        for _ in advance(model, STEPS):
+            pass
         images = {model.batch[n]: a[:10] for n, a in model.load("valid").items()}
         found = {f"weights/{name}": array for name, array in model.weights().items()}
         found |= {f"valid/{name}": value for name, value in model.evaluate("valid").items()}

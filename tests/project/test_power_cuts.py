@@ -112,7 +112,7 @@ def test_a_line_before_its_files_would_be_seen(world, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, "sync", late.append)
             commit(self, *arguments)
-        for path in (self.ledger, *late):
+        for path in (self.file, *late):
             files.sync(path)
 
     monkeypatch.setattr(Checkpoints, "commit", too_early)

@@ -26,7 +26,7 @@ def test_a_fixed_parameter_is_the_same_in_all_trials_and_leaves_the_others_as_dr
 
 
 def test_the_brackets_are_those_of_algorithm_1_worked_out_by_hand():
-    assert hyperband.table(max_iter=81, min_iter=1, eta=3) == {
+    assert hyperband.schedule(max_iter=81, min_iter=1, eta=3) == {
         4: [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)],
         3: [(34, 3), (11, 9), (3, 27), (1, 81)],
         2: [(15, 9), (5, 27), (1, 81)],
@@ -39,12 +39,12 @@ def test_the_brackets_are_those_of_algorithm_1_worked_out_by_hand():
 def test_the_number_of_brackets_is_exact_at_the_powers_of_eta(eta):
     for power in range(1, 12):
         for max_iter, brackets in [(eta**power, power + 1), (eta**power - 1, power)]:
-            assert len(hyperband.table(max_iter, 1, eta)) == brackets
+            assert len(hyperband.schedule(max_iter, 1, eta)) == brackets
 
 
 def test_no_trial_is_trained_for_fewer_steps_than_the_least():
     for max_iter in (27, 1000, 11_000):
-        for rungs in hyperband.table(max_iter, max_iter // 27, 3).values():
+        for rungs in hyperband.schedule(max_iter, max_iter // 27, 3).values():
             assert rungs[0][1] >= max_iter // 27 and rungs[-1][1] == max_iter
 
 

@@ -41,7 +41,7 @@ class MadeUp:
         return future
 
     def stopped(self):
-        """The search asks it in each round."""
+        """Asked at each snapshot."""
         if self.running:
             self.end_one()
         return self.stop_after is not None and self.done >= self.stop_after
@@ -76,7 +76,16 @@ def settings(**changed):
 
 def made_up_search(path, executor, **changed):
     with SearchFolder(settings(**changed), path) as folder, Display(folder.ledger) as display:
-        return run(folder, MODELS["MNIST"], executor, display, executor.stopped)
+        return follow(folder, executor, display)
+
+
+def follow(folder, executor, display):
+    """Run a search until the executor has it stopped. Returns whether it is complete."""
+    for snapshot in run(folder, MODELS["MNIST"], executor):
+        display.show(snapshot)
+        if executor.stopped():
+            return False
+    return True
 
 
 def test_any_order_of_completion_gives_the_same_ledger(tmp_path, capsys):
@@ -251,10 +260,10 @@ def test_the_table_shows_what_runs_and_what_has_ended(tmp_path, capsys):
     with SearchFolder(settings(**chosen), tmp_path / "search") as folder:
         display = Display(folder.ledger)
         assert "time left ..." in text(display)
-        assert run(folder, MODELS["MNIST"], executor, display, executor.stopped) is False
+        assert follow(folder, executor, display) is False
         first = text(display)
         executor = MadeUp(0)
-        assert run(folder, MODELS["MNIST"], executor, display, executor.stopped) is True
+        assert follow(folder, executor, display) is True
         last = text(display)
     cells = [line.split() for line in last.splitlines() if line.startswith("  hyperband 3")]
     assert [row[2:7] for row in cells[:2]] == [

@@ -44,6 +44,20 @@ def test_three_processes_give_the_same_answer_and_another_seed_another(straight,
     assert [content["config"]["threads"] for content in configs] == [1] * 17
 
 
+@pytest.mark.slow
+def test_one_two_and_four_processes_search_wide_networks_with_the_same_answer(tmp_path):
+    """Networks compiled by XLA with large batches: their bits depend on threads."""
+    flags = ["--model_name=MNIST", "--fake_data", "--search=hyperband", "--search_seed=5"]
+    flags += ["--max_iter=27", "--min_iter=3", "--batch_size=1000"]
+    for nb_process in (1, 2, 4):
+        process = search(tmp_path / str(nb_process), nb_process, common=flags)
+        assert process.communicate()[1] == "" and process.returncode == 0
+    widths = {record["hyperparameters"]["hidden1"] for record in ledger(tmp_path / "1")}
+    assert min(widths) < 64 and max(widths) > 256
+    assert_same(tmp_path / "2", tmp_path / "1")
+    assert_same(tmp_path / "4", tmp_path / "1")
+
+
 def test_the_threads_of_a_trial_do_not_follow_from_the_number_of_processes(tmp_path, monkeypatch):
     flags = ["--model_name=ByThreads", "--search=random", "--max_iter=27", "--min_iter=9"]
     flags += ["--units=4", "--nojit"]

@@ -16,12 +16,12 @@ FORMS = [
     ("import tensorflow as tf", "tf.zeros", True),
     ("import tensorflow as tf", "tf.__version__.split", True),
     ("import tensorflow", "tensorflow.compat.v1.Session", True),
-    ("import tensorflow.compat.v1 as tf", "tf.Session", True),
-    ("import tensorflow.compat.v1 as tf", "tf.__version__.split", True),
-    ("import tensorflow.compat.v1", "tensorflow.compat.v1.Session", True),
-    ("import tensorflow.compat.v1.nn as nn", "nn.relu", True),
-    ("import tensorflow.keras.layers as layers", "layers.Dense", True),
-    ("import importlib; tf = importlib.import_module('tensorflow.compat.v1')", "tf.Session", True),
+    ("import tensorflow.compat.v1 as tf", "tf.Session", False),
+    ("import tensorflow.compat.v1 as tf", "tf.__version__.split", False),
+    ("import tensorflow.compat.v1", "tensorflow.compat.v1.Session", False),
+    ("import tensorflow.compat.v1.nn as nn", "nn.relu", False),
+    ("import tensorflow.keras.layers as layers", "layers.Dense", False),
+    ("import importlib; tf = importlib.import_module('tensorflow.compat.v1')", "tf.Session", False),
     ("from tensorflow import keras", "keras.layers.Dense", False),
     ("from tensorflow.keras import layers", "layers.Dense", False),
     ("from tensorflow.keras.layers import Dense", "Dense", False),
@@ -90,26 +90,19 @@ def test_a_star_takes_public_names_only(package):
     assert python(*star, first=package) == (0, "True False\n", "")
 
 
-def test_the_names_of_a_module_are_those_of_tensorflow(package):
-    assert (
-        python("import tensorflow as tf", "print('zeros' in dir(tf))", first=package)[1] == "True\n"
-    )
-    layers = ["import tensorflow.keras.layers as layers", "print('Dense' in dir(layers))"]
-    assert python(*layers, first=package)[1] == "True\n"
+def test_the_names_of_the_module_are_those_of_tensorflow(package):
+    lines = ["import tensorflow as tf", "print('zeros' in dir(tf))"]
+    assert python(*lines, first=package) == (0, "True\n", "")
 
 
 def test_what_python_asks_of_every_module_loads_nothing(package):
-    answer = python(
-        "import inspect, tensorflow.compat.v1, tensorflow.contrib as c",
-        "print(inspect.getmodule(python := lambda: 0), hasattr(c, '__wrapped__'))",
-        IS_LOADED, first=package,
-    )  # fmt: skip
-    assert answer == (0, "<module '__main__' (built-in)> False\nFalse\n", "")
+    lines = ["import inspect, tensorflow", "print(inspect.getmodule(lambda: 0))", IS_LOADED]
+    answer = python(*lines, first=package)
+    assert answer == (0, "<module '__main__' (built-in)>\nFalse\n", "")
 
 
-def test_what_tensorflow_does_not_have_is_said_when_it_is_used(package):
-    lines = ["import tensorflow.contrib as c", "c.layers"]
-    status, _, errors = python(*lines, first=package)
+def test_what_tensorflow_does_not_have_is_an_error_of_the_import(package):
+    status, _, errors = python("import tensorflow.contrib as c", first=package)
     assert status == 1 and errors.endswith("No module named 'tensorflow.contrib'\n")
     status, _, errors = python("from tensorflow.keras import nothing", first=package)
     assert status == 1 and "ImportError: cannot import name 'nothing'" in errors

@@ -1,6 +1,7 @@
 """What main.py does for --search, --fullsearch, --dry_run and --promote."""
 
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
 from settings import RUN_SETTINGS, ConfigError
 from training.files import PROJECT, read_json, write_json
+from training.loop import advance
 from training.messages import format_values, one_line
 from training.provenance import read_provenance
 from training.signals import StopSignals
@@ -102,11 +104,14 @@ def search(model_class, given: dict, options: dict) -> int:
             Display(folder.ledger) as display,
         ):
             try:
-                complete = run(folder, model_class, executor, display, lambda: stop.received)
+                for snapshot in run(folder, model_class, executor):
+                    display.show(snapshot)
+                    if stop.received:
+                        break
             except OSError as error:  # of the disk, the network or the cluster
                 remedy = "fix this, then run the same command to resume"
                 raise OSError(f"{one_line(error)}; {remedy}") from None
-        if not complete:
+        if stop.received:
             print("Interrupted; run the same command to resume")
             return 128 + stop.received
         from hpsearch import picture  # matplotlib is slow to import
@@ -166,11 +171,12 @@ def costs(model_class, settings: dict) -> tuple[float, float, int]:
     began = time.perf_counter()
     with model_class(config) as model:
         model.prepare_steps()
-        model.learn_from_epoch(1)
+        chunks = advance(model, sys.maxsize)
+        next(chunks)
         start = time.perf_counter() - began
         began, first = time.perf_counter(), model.step
         while time.perf_counter() - began < 0.5:
-            model.learn_from_epoch(model.step + 1000)
+            next(chunks)
         step = (time.perf_counter() - began) / (model.step - first)
         weights = sum(array.nbytes for array in model.weights().values())
         graph = model.graph.as_graph_def().ByteSize()

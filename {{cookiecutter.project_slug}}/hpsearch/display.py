@@ -12,6 +12,7 @@ from rich.table import Table
 
 from hpsearch.halving import Bracket, Job
 from hpsearch.ledger import TRAINED, Ledger, Record
+from hpsearch.search import Snapshot
 from training.messages import format_value, format_values
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,7 @@ def varying(configs: list[dict]) -> list[str]:
 
 
 class Display:
-    """`with Display(ledger) as display`; the search tells it what begins and ends.
-
-    running: the jobs that run now.
-    """
+    """`with Display(ledger) as display: display.show(snapshot)`."""
 
     def __init__(self, ledger: Ledger):
         self.ledger = ledger
@@ -54,17 +52,21 @@ class Display:
         if self.live:
             self.live.stop()
 
-    def begin(self, brackets: list[Bracket]) -> None:
-        """A pass begins."""
-        self.names = varying([config for b in brackets for config in b.trials.values()])
-        self.brackets |= {bracket.name: bracket for bracket in brackets}
+    def show(self, snapshot: Snapshot) -> None:
+        """Show what runs and what has ended."""
+        self.running = snapshot.running
+        if snapshot.brackets[0].name not in self.brackets:  # a pass begins
+            self.names = varying([c for b in snapshot.brackets for c in b.trials.values()])
+            self.brackets |= {bracket.name: bracket for bracket in snapshot.brackets}
+        for record in snapshot.ended:
+            self.show_ended(record)
 
-    def ended(self, record: Record) -> None:
-        """A job has ended."""
+    def show_ended(self, record: Record) -> None:
+        """Print a line about a job that has ended, unless the table shows it."""
         rungs = [(0, 0), *self.brackets[record["bracket"]].rungs]
         self.steps += record["until"] - rungs[record["rung"]][1]
         if self.live and record["state"] == TRAINED:
-            return  # the table shows it
+            return
         what = f"score {format_value(record['score'])}"
         if record["state"] != TRAINED:
             what = f"{record['state']}: {record['reason']}"

@@ -15,8 +15,8 @@ def brackets(model_class, settings: dict, winners: list[dict[str, Any]]) -> list
     """
     seed, fixed, max_iter = (settings[name] for name in ("search_seed", "fixed_params", "max_iter"))
     budget = max_iter, settings["min_iter"], settings["eta"]
-    table = hyperband.table(*budget)
-    first_pass = sum(rungs[0][0] for rungs in table.values())  # Hyperband's trials
+    schedule = hyperband.schedule(*budget)
+    first_pass = sum(rungs[0][0] for rungs in schedule.values())  # Hyperband's trials
 
     def draw(numbers, fixed=fixed):
         return randomsearch.configurations(model_class, seed, numbers, fixed)
@@ -26,7 +26,7 @@ def brackets(model_class, settings: dict, winners: list[dict[str, Any]]) -> list
 
     match [settings["search"], *winners]:
         case ["random"]:
-            return randomsearch.brackets(draw, max_iter, len(table) ** 2)  # costs as much
+            return randomsearch.brackets(draw, max_iter, len(schedule) ** 2)  # costs as much
         case ["lr"]:
             return learningrate.brackets(settings["base"] | fixed, max_iter)
         case ["hyperband" | "fullsearch"]:

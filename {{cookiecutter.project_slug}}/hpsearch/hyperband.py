@@ -7,7 +7,7 @@ starts with many trials if s is large, and keeps one in eta at each rung.
 from hpsearch.halving import Bracket
 
 
-def table(max_iter: int, min_iter: int, eta: int) -> dict[int, list[tuple[int, int]]]:
+def schedule(max_iter: int, min_iter: int, eta: int) -> dict[int, list[tuple[int, int]]]:
     """The brackets of Algorithm 1, largest first: {s: [(trials, up to which step), ...]}.
 
     max_iter is R, in steps. No trial is trained for fewer than min_iter steps, which bounds s.
@@ -27,7 +27,7 @@ def table(max_iter: int, min_iter: int, eta: int) -> dict[int, list[tuple[int, i
 def brackets(draw, max_iter, min_iter, eta, first=0, name="hyperband") -> list[Bracket]:
     """The brackets with their trials, numbered from `first`; draw as in random search."""
     found = []
-    for s, rungs in table(max_iter, min_iter, eta).items():
+    for s, rungs in schedule(max_iter, min_iter, eta).items():
         numbers = range(first, first + rungs[0][0])
         found.append(Bracket(f"{name} {s}", draw(numbers), rungs))
         first = numbers.stop

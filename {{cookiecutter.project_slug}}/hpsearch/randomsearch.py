@@ -1,10 +1,15 @@
 """Random search (Bergstra and Bengio, JMLR 2012): configurations drawn independently."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from hpsearch.halving import Bracket
 from training.batches import random_stream
 
 
-def configurations(model_class, search_seed, trials, fixed_params=()):
+def configurations(
+    model_class: type, search_seed: int, trials: Iterable[int], fixed_params: Mapping = {}
+) -> dict[int, dict[str, Any]]:
     """Return the hyper-parameters of trials, numbers from 0: {number: {name: value}}.
 
     Each follows from (search_seed, its number) alone, so that more trials leave the first ones as

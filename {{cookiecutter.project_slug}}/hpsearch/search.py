@@ -10,17 +10,17 @@ search.png      scores against steps and against each hyper-parameter
 import concurrent.futures
 import hashlib
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
-
-import filelock
+from typing import Any, NamedTuple
 
 from hpsearch import fullsearch
-from hpsearch.halving import Job, pending
-from hpsearch.ledger import INTERRUPTED, Ledger, Record
+from hpsearch.halving import Bracket, Job, pending
+from hpsearch.ledger import INTERRUPTED, Ledger, Outcome, Record
 from settings import ConfigError
 from training import folders
-from training.files import make_folder, read_json, sync, write_json
+from training.files import read_json, sync, write_json
 from training.messages import one_line
 
 BEST = ("trial", "hyperparameters", "score", "valid", "weights_sha256")  # of its record
@@ -42,19 +42,8 @@ class SearchFolder:
     def __enter__(self):
         folders.check_path(self.path.absolute())
         file = self.path / "search.json"
-        if self.path.exists() and not file.exists():
-            expected = (".lock", "search.json.tmp")
-            foreign = [p.name for p in self.path.iterdir() if p.name not in expected]
-            if foreign:
-                raise FileExistsError(
-                    f"--result_dir={self.path} holds {foreign[0]} but no search; name a new folder"
-                )
-        make_folder(self.path)
-        self.lock = filelock.FileLock(self.path / ".lock")
-        try:
-            self.lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise BlockingIOError(f"{self.path} is in use by another search") from None
+        folders.asked_folder(self.path, "search.json", "search")
+        self.lock = folders.locked(self.path, lambda: "another search")
         try:
             if file.exists():
                 self.check_same(read_json(file))
@@ -118,49 +107,53 @@ def flat(settings: dict, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def run(folder: SearchFolder, model_class, executor, display, stopped=lambda: False) -> bool:
-    """Run a whole search, or what is left of it. Returns whether it is complete."""
+class Snapshot(NamedTuple):
+    """Where a search is: it yields one whenever jobs have ended, and a few times a second."""
+
+    brackets: list[Bracket]  # of this pass
+    running: list[Job]
+    ended: list[Record]  # since the last snapshot
+
+
+def run(folder: SearchFolder, model_class, executor) -> Iterator[Snapshot]:
+    """Run a whole search, or what is left of it, for as long as snapshots are asked for."""
     winners, trials = [], 0
     while brackets := fullsearch.brackets(model_class, folder.settings, winners):
-        if not run_pass(folder, brackets, executor, display, stopped):
-            return False
+        yield from run_pass(folder, brackets, executor)
         trials += sum(len(bracket.trials) for bracket in brackets)
         winners.append(folder.write_best(trials)["hyperparameters"])
-    return True
 
 
-def run_pass(folder: SearchFolder, brackets, executor, display, stopped) -> bool:
-    """Run the brackets of a pass at the same time. Returns False if it was stopped.
+def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterator[Snapshot]:
+    """Run the brackets of a pass at the same time.
 
     The jobs of the first bracket go first: while the last ones of its rung run, other brackets use
     the free processes. A bracket whose jobs have all ended is asked for its next rung.
     """
-    ledger = folder.ledger
-    display.begin(brackets)
-    incomplete = list(brackets)
+    ledger, incomplete, ended = folder.ledger, brackets, []
     queues = {bracket.name: {} for bracket in brackets}  # {trial: job}
     running = {}  # {future: job}
-    while not stopped():
-        display.running = list(running.values())
-        busy = {job.bracket for job in display.running}
+    while True:
+        busy = {job.bracket for job in running.values()}
         for bracket in incomplete:
             if not queues[bracket.name] and bracket.name not in busy:
                 jobs = pending(bracket, ledger.scores(bracket), ledger.direction)
                 queues[bracket.name] = {job.trial: job for job in jobs}
         incomplete = [b for b in incomplete if queues[b.name] or b.name in busy]
-        if not incomplete:
-            return True
         while any(queues.values()) and len(running) < executor.nb_process:
             job = take(queues, executor.cached_trials())
             running[executor.submit(job, folder.config(job))] = job
+        yield Snapshot(brackets, list(running.values()), ended)
+        if not incomplete:
+            return
         first = concurrent.futures.FIRST_COMPLETED
         done, _ = concurrent.futures.wait(running, timeout=0.2, return_when=first)  # signals
+        ended = []
         for future in done:
             job = running.pop(future)
             outcome = result(future, job)
             if outcome.state != INTERRUPTED:  # otherwise it is still pending
-                display.ended(ledger.add(job, outcome))
-    return False
+                ended.append(ledger.add(job, outcome))
 
 
 def take(queues: dict[str, dict[int, Job]], cached_trials: list[int]) -> Job:
@@ -170,7 +163,7 @@ def take(queues: dict[str, dict[int, Job]], cached_trials: list[int]) -> Job:
     return jobs.pop(next(cached, next(iter(jobs))))
 
 
-def result(future, job: Job):
+def result(future: Future[Outcome], job: Job) -> Outcome:
     """The outcome of a job; OSError names the trial."""
     try:
         return future.result()

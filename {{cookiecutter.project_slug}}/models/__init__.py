@@ -3,10 +3,13 @@
 A new model is a file in this folder and a line in MODELS; tests/test_every_model.py tests it.
 """
 
+from typing import Any
+
 from training import tensorflow_import
 
 tensorflow_import.import_lazily()
 
+from models.basic_model import BasicModel  # noqa: E402
 from models.linear_regression import LinearRegression  # noqa: E402
 from models.mnist import MNIST  # noqa: E402
 from settings import ConfigError, nearest  # noqa: E402
@@ -16,7 +19,7 @@ MODELS = {model.__name__: model for model in (LinearRegression, MNIST)}
 DEFAULT_MODEL = next(iter(MODELS))
 
 
-def get_model_class(config):
+def get_model_class(config: dict[str, Any]) -> type[BasicModel]:
     """The class that a config asks for: by name, by the run that it continues, or the default."""
     name = config.get("model_name")
     for folder in (config.get("result_dir"), config.get("from_checkpoint")):
@@ -28,6 +31,6 @@ def get_model_class(config):
     return MODELS[name]
 
 
-def make_model(config):
+def make_model(config: dict[str, Any]) -> BasicModel:
     """Build a model, ready to train; what the config leaves out is completed. Writes nothing."""
     return get_model_class(config)(config)

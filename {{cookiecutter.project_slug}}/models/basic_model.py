@@ -8,23 +8,24 @@ import functools
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from settings import RUN_SETTINGS, ConfigError, complete_config, random_config
+from settings import RUN_SETTINGS, ConfigError, Setting, complete_config, random_config
 from training import device, evaluation, loop, preparation, processors, repeatable
 from training.batches import batch_rows, checked_inputs, random_stream
 from training.checkpoints import Checkpoints
 from training.digests import weights_sha256
 from training.divergence import Diverged
 from training.files import read_json
-from training.folders import check_path
 from training.provenance import recorded_config
 from training.run import Run
 from training.steps import check_hidden_state
 
 Arrays = dict[str, np.ndarray]  # {name: array [examples, ...]}
+Tensors = dict[str, "tf.Tensor"]  # {name: tensor [batch, ...]}
 
 
 class BasicModel:
@@ -34,57 +35,57 @@ class BasicModel:
     max_iter = 1000  # steps
     objective = ("loss", "min")  # what is best on valid, and in which direction
 
-    def inputs(self, split):
+    def inputs(self, split: str) -> Arrays:
         """Return the arrays of train, valid or test as {name: array}, all [examples, ...]."""
         raise NotImplementedError
 
-    def inference(self, batch, training):
+    def inference(self, batch: Tensors, training: bool) -> "tf.Tensor":
         """Build the outputs for a batch: a tensor [batch, ...].
 
         batch: {name: tensor [batch, ...]}; training: whether dropout and the like are active.
         """
         raise NotImplementedError
 
-    def loss(self, outputs, batch):
+    def loss(self, outputs: "tf.Tensor", batch: Tensors) -> "tf.Tensor":
         """Build the loss that training minimizes: a float32 scalar, the mean over the batch."""
         raise NotImplementedError
 
-    def evaluation(self, outputs, batch):
+    def evaluation(self, outputs: "tf.Tensor", batch: Tensors) -> Tensors:
         """Build the metrics: {name: float32 tensor [batch]}, one value for each example."""
         raise NotImplementedError
 
-    def predictions(self, outputs):
+    def predictions(self, outputs: "tf.Tensor") -> Tensors:
         """Build what --infer prints: {name: tensor [batch, ...]}."""
         return {"output": outputs}
 
-    def summaries(self, batch):
+    def summaries(self, batch: Tensors) -> list:
         """Build further TensorBoard summaries, such as images: a list of v1 summary ops."""
         return []
 
-    def parse_input(self, text):
+    def parse_input(self, text: str) -> Arrays:
         """Return what --input means, as {name: array [examples, ...]}; "" is a few examples."""
         if text:
             raise ConfigError(f"--input: {type(self).__name__} infers from examples of valid only")
         return {name: array[:10] for name, array in self.load("valid").items()}
 
-    def report(self, folder):
+    def report(self, folder: Path) -> list[str]:
         """Write images into the run's folder at its end; return lines to show."""
         return []
 
     @classmethod
-    def settings(cls):
+    def settings(cls) -> tuple[Setting, ...]:
         """The tables of everything that can be set for this model."""
         max_iter, *others = RUN_SETTINGS
         return (*cls.hyperparameters, max_iter._replace(default=cls.max_iter), *others)
 
     @classmethod
-    def get_random_config(cls, fixed_params, seed):
+    def get_random_config(cls, fixed_params: dict, seed: int) -> dict[str, Any]:
         """Draw the hyper-parameters for one trial: a pure function of its arguments."""
         stream = functools.partial(random_stream, seed)
         return random_config(cls.hyperparameters, fixed_params, stream)
 
     @classmethod
-    def get_best_config(cls):
+    def get_best_config(cls) -> dict[str, Any]:
         """The best known hyper-parameters, from models/best/<model>.json."""
         file = Path(__file__).parent / "best" / f"{cls.__name__}.json"
         if not file.exists():
@@ -110,7 +111,7 @@ class BasicModel:
         self.close()
 
     @functools.cached_property
-    def session(self):
+    def session(self) -> "tf.compat.v1.Session":
         """The session, opened when it is first used, with the initial values of all variables."""
         session = tf.compat.v1.Session("", self.graph, device.session_config(self.config))
         try:
@@ -120,20 +121,20 @@ class BasicModel:
             raise
         return session
 
-    def close(self):
+    def close(self) -> None:
         """Free the session's memory, if one was opened."""
         if "session" in self.__dict__:
             self.session.close()
 
     @classmethod
-    def complete(cls, config):
+    def complete(cls, config: dict) -> dict[str, Any]:
         """Complete and check a config; reads those of the runs that it names."""
         recorded = [recorded_config(config.get(n)) for n in ("result_dir", "from_checkpoint")]
         config = complete_config(cls.__name__, cls.settings(), config, *recorded)
         config["threads"] = config["threads"] or processors.count()
         return config
 
-    def reconfigure(self, config):
+    def reconfigure(self, config: dict) -> None:
         """Start again with another learning rate or folder, in the existing graph and session."""
         self.config = self.complete(config) | {"jit": self.config["jit"]}
         self.init()
@@ -151,16 +152,16 @@ class BasicModel:
         splits = {split: self.load(split) for split in ("train", "valid")}
         return weights_sha256({f"{s}/{name}": a for s in splits for name, a in splits[s].items()})
 
-    def build_graph(self, examples):
+    def build_graph(self, examples: Arrays) -> None:
         """Build placeholders for batches, outputs, loss, metrics, optimizer and saver."""
         preparation.build_graph(self, examples)
 
-    def update(self, loss):
+    def update(self, loss: "tf.Tensor") -> "tf.Operation":
         """Build one step of the optimizer along the gradients of a loss."""
         pairs = zip(tf.gradients(loss, self.variables), self.variables, strict=True)
         return self.optimizer.apply_gradients(pairs, global_step=self.global_step)
 
-    def train_step(self, batch):
+    def train_step(self, batch: Tensors) -> "tf.Tensor":
         """Build one training step: update the variables, return the loss before the update.
 
         A float32 scalar. A model with an unusual step overrides this.
@@ -190,18 +191,18 @@ class BasicModel:
         seed = tf.stack([tf.constant(layer, tf.int64), tf.cast(self.global_step, tf.int64)])
         return tf.nn.experimental.stateless_dropout(values, rate, seed, rng_alg="philox")
 
-    def init(self):
+    def init(self) -> None:
         """Give every variable its initial value: the same one for the same seed."""
         self.session.run(self.initializers)
         self.step = 0
 
-    def prepare_steps(self):
+    def prepare_steps(self) -> None:
         """Copy the training data to the device and compile the steps, without training."""
         if self.compiled_loop is None:
             self.compiled_loop, self.config["jit"] = preparation.compiled_loop(self)
             self.load("valid")  # its errors, too, come before training
 
-    def learn_from_epoch(self, stop):
+    def learn_from_epoch(self, stop: int) -> np.ndarray:
         """Train on the next batches, up to step `stop` or for about a second.
 
         Returns the loss of each step on its own batch, float32 [steps]; Diverged if a value is not
@@ -243,8 +244,6 @@ class BasicModel:
 
     def restore(self, step: int | str | None = None) -> int:
         """Load a checkpoint of result_dir: by number, "best", or the newest. Returns its step."""
-        path = Path(self.config["result_dir"])
-        check_path(path.absolute())
-        checkpoints = Checkpoints(path, self.config)
+        checkpoints = Checkpoints(self.config["result_dir"], self.config)
         checkpoints.load(self, checkpoints.find(step))
         return self.step

@@ -8,11 +8,15 @@ for at a time.
 
 import functools
 import zlib
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
 
-def checked_inputs(split, arrays, names=None):
+def checked_inputs(
+    split: str, arrays: dict[str, np.ndarray], names: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
     """Return the arrays of a split read-only; ValueError if they cannot be trained on.
 
     names: those that the arrays must have, if they are given.
@@ -37,7 +41,7 @@ def checked_inputs(split, arrays, names=None):
     return checked
 
 
-def fed(placeholders, arrays):
+def fed(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[Any, np.ndarray]:
     """What to feed for {name: array [examples, ...]}: {placeholder: array}.
 
     ValueError if a name, a dtype or a shape is not the placeholder's. TensorFlow itself would cast:
@@ -61,7 +65,7 @@ def fed(placeholders, arrays):
     return feed
 
 
-def check_finite(placeholders, arrays):
+def check_finite(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """ValueError names an array with a value that is not finite in its placeholder's dtype."""
     for name, array in arrays.items():
         dtype = placeholders[name].dtype.as_numpy_dtype
@@ -79,19 +83,19 @@ def is_writable(array):
     return False
 
 
-def random_stream(seed, purpose, number=0):
+def random_stream(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
     """NumPy generator for one purpose, on the counter-based Philox (Salmon et al., SC 2011)."""
     key = [seed, zlib.crc32(purpose.encode()) << 32 | number]
     return np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
 
 
 @functools.lru_cache(maxsize=2)
-def epoch_order(seed, epoch, examples):
+def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
     """The order of the examples in one epoch: a permutation, int32 [examples]."""
     return random_stream(seed, "epoch", epoch).permutation(examples).astype(np.int32)
 
 
-def batch_rows(seed, step, count, examples, batch_size):
+def batch_rows(seed: int, step: int, count: int, examples: int, batch_size: int) -> np.ndarray:
     """The rows of the training arrays that make the batches of steps step, ..., step + count - 1.
 
     The remainder of examples / batch_size is left out of an epoch, another one in each.

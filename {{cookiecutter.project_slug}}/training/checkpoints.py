@@ -16,7 +16,7 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import tensorflow as tf
 
@@ -30,6 +30,7 @@ from training.files import (
     write_atomically,
     write_json,
 )
+from training.folders import check_path
 from training.messages import one_line
 
 log = logging.getLogger(__name__)
@@ -49,16 +50,17 @@ class Checkpoint(TypedDict, total=False):
 
 
 class Checkpoints:
-    """The checkpoints of one run folder. Reading them writes nothing."""
+    """The checkpoints of one run folder; ValueError if TensorFlow cannot read from it."""
 
     def __init__(self, run_path, config, clock=time.time):
         self.path = Path(run_path) / "checkpoints"
+        check_path(self.path.absolute())
         self.config = config
         self.clock = clock
         self.saved_at = clock()
         self.best = None  # its step, for rotate
-        self.ledger = self.path / "checkpoints.jsonl"
-        self.records = [r for r in read_jsonl(self.ledger, FIELDS) if self.is_own(r)]
+        self.file = self.path / "checkpoints.jsonl"
+        self.records = [r for r in read_jsonl(self.file, FIELDS) if self.is_own(r)]
         self.kept = [r for r in self.records[:-1] if self.has_files(r)] + self.records[-1:]
 
     def is_own(self, record):
@@ -70,14 +72,14 @@ class Checkpoints:
         """Whether a checkpoint has not been removed by rotate."""
         return any((self.path / name).exists() for name in record["files"])
 
-    def last_step(self):
+    def last_step(self) -> int | None:
         """The step of the last checkpoint that was saved; None before the first."""
         return self.records[-1]["step"] if self.records else None
 
     def prefix(self, step):
         return str(self.path / f"{PREFIX}-{step}")
 
-    def is_due(self, step):
+    def is_due(self, step: int) -> bool:
         """Whether it is time to save, by the number of steps or by the clock."""
         seconds = self.config["save_checkpoint_secs"]
         by_time = seconds > 0 and self.clock() - self.saved_at >= seconds
@@ -131,10 +133,10 @@ class Checkpoints:
         record |= {"time": float(self.clock()), **digests}
         if permanent or self.is_permanent(record["time"]):
             record["permanent"] = True
-        append_json(self.ledger, record)
-        sync(self.ledger)
+        append_json(self.file, record)
+        sync(self.file)
         if not self.records:
-            sync(self.path)  # the ledger's own name
+            sync(self.path)  # the name of the file itself
         write_atomically(self.path / "checkpoint", f'model_checkpoint_path: "{PREFIX}-{step}"\n')
         self.records.append(record)
         self.kept.append(record)
@@ -146,7 +148,7 @@ class Checkpoints:
         marks = marks or [r["time"] for r in self.records[:1]]
         return bool(hours and marks) and now - marks[-1] >= 3600 * hours
 
-    def rotate(self):
+    def rotate(self) -> None:
         """Remove the files of all but the newest, the best and the permanent checkpoints."""
         newest = {record["step"] for record in self.kept[-self.config["max_to_keep"] :]}
         keep = newest | {self.best}
@@ -156,7 +158,7 @@ class Checkpoints:
                     (self.path / name).unlink(missing_ok=True)
                 self.kept.remove(record)
 
-    def set_best(self, step, values):
+    def set_best(self, step: int | None, values: dict[str, float]) -> None:
         """Note which checkpoint is the best on valid, with its values; None before the first."""
         self.best = step
         if step is None:
@@ -164,10 +166,10 @@ class Checkpoints:
         else:
             write_json(self.path / "best.json", {"step": step, "valid": values})
 
-    def truncate_to(self, step):
+    def truncate_to(self, step: int) -> None:
         """Drop lines after the step from which a run is resumed, and files without a line."""
         self.records = [r for r in self.records if r["step"] <= step]
-        rewrite_jsonl(self.ledger, self.records)
+        rewrite_jsonl(self.file, self.records)
         self.kept = [r for r in self.kept if r["step"] <= step]
         listed = {name for record in self.kept for name in record["files"]}
         for path in self.path.glob(f"{PREFIX}-*"):
@@ -199,7 +201,7 @@ class Checkpoints:
             raise ValueError(f"{self.path} holds no usable checkpoint; start a new run")
         return None
 
-    def check_fit(self, step, variables):
+    def check_fit(self, step: int, variables: dict[str, Any]) -> None:
         """ValueError if {name: variable} are not those of a checkpoint, in name, dtype and shape.
 
         TensorFlow itself would give a variable the other shape without an error.

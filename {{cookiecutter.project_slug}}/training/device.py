@@ -18,7 +18,7 @@ from training.processors import affinity, read
 
 def prepare_device(config: dict) -> None:
     """Set up this process for --threads, --device and --deterministic; ConfigError if it cannot."""
-    claim(config)
+    set_up_threads(config)
     if not tf.compat.v1.resource_variables_enabled():
         raise ValueError(
             "tf.disable_v2_behavior() disables the variables and loops that training needs; "
@@ -30,7 +30,7 @@ def prepare_device(config: dict) -> None:
         raise ConfigError("--device=gpu: TensorFlow sees no GPU here; use --device=auto")
 
 
-def session_config(config: dict):
+def session_config(config: dict) -> "tf.compat.v1.ConfigProto":
     """A session that allocates a GPU's memory as it is needed; no GPU with --device=cpu."""
     return tf.compat.v1.ConfigProto(
         gpu_options=tf.compat.v1.GPUOptions(allow_growth=True),
@@ -40,7 +40,7 @@ def session_config(config: dict):
     )
 
 
-def claim(config: dict) -> None:
+def set_up_threads(config: dict) -> None:
     """Set TensorFlow's number of threads; ConfigError if this process has another one already."""
     count, options = config["threads"], tf.config.threading
     try:

@@ -41,7 +41,7 @@ def diagnose(model, variable: str | None) -> dict:
     return details
 
 
-def first_not_finite(arrays):
+def first_not_finite(arrays: dict[str, np.ndarray]) -> str | None:
     """The name of the first array that holds a value that is not finite; None if none does."""
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -8,7 +8,7 @@ from training.batches import check_finite, fed
 BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
 
 
-def check(model):
+def check(model) -> None:
     """ValueError if the model's loss, metrics or objective cannot be worked with."""
     name, loss = type(model).__name__, model.evaluation_loss
     if loss.dtype != tf.float32 or loss.shape.rank != 0:
@@ -27,7 +27,7 @@ def check(model):
         raise ValueError(f"{name}.objective is {model.objective[0]}, which is no metric")
 
 
-def evaluate(model, split):
+def evaluate(model, split: str) -> dict[str, float]:
     """Average loss and metrics over all examples of a split, as {name: float}."""
     arrays = model.load(split)
     examples = len(next(iter(arrays.values())))
@@ -44,7 +44,7 @@ def evaluate(model, split):
     return {name: total / examples for name, total in totals.items()}
 
 
-def infer(model, inputs):
+def infer(model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The predictions for {name: array [examples, ...]}, as {name: array}.
 
     ValueError names an input that is missing, not finite or of another dtype or shape.

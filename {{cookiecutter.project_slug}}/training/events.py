@@ -7,6 +7,7 @@ valid let it draw both curves into one chart. Every start of a run adds two new 
 import contextlib
 import socket
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -64,7 +65,7 @@ class Events:
             for split in self.writers:
                 self.add(split, model.step + 1, session_log=start)
 
-    def add_hyperparameters(self, hyperparameters):
+    def add_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
         """Add what TensorBoard's HPARAMS page shows, if the package tensorboard is installed."""
         with contextlib.suppress(ImportError):
             from tensorboard.plugins.hparams import summary
@@ -72,13 +73,13 @@ class Events:
             content = summary.session_start_pb(hyperparameters).SerializeToString()
             self.add("valid", summary=tf.compat.v1.Summary.FromString(content))
 
-    def add_scalars(self, split, points):
+    def add_scalars(self, split: str, points: dict[int, dict[str, float]]) -> None:
         """Add {step: {name: value}} to the curves of a split."""
         for step, values in points.items():
             parts = [scalar(name, value) for name, value in values.items()]
             self.add(split, step, summary=tf.compat.v1.Summary(value=parts))
 
-    def add_variables(self, step, arrays):
+    def add_variables(self, step: int, arrays: dict[str, np.ndarray]) -> None:
         """Add mean, standard deviation, minimum, maximum and histogram of {name: array}."""
         parts = []
         for name, array in arrays.items():
@@ -87,20 +88,20 @@ class Events:
             parts.append(histogram(name, array))
         self.add("train", step, summary=tf.compat.v1.Summary(value=parts))
 
-    def add(self, split, step=0, **content):
+    def add(self, split: str, step: int = 0, **content) -> None:
         """Add one event; content: a field of the protocol buffer, such as summary."""
         event = tf.compat.v1.Event(wall_time=time.time(), step=step, **content)
         with self.writing(split):
             self.writers[split].write(event.SerializeToString())
             self.writers[split].flush()
 
-    def sync(self):
+    def sync(self) -> None:
         """Wait until all events are on the disk."""
         for path in self.paths.values():
             sync(path)
             sync(path.parent)
 
-    def close(self):
+    def close(self) -> None:
         for split in self.writers:
             with contextlib.suppress(OSError), self.writing(split):  # add has raised it before
                 self.writers[split].close()

@@ -2,7 +2,10 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+import filelock
 
 from training.files import PROJECT, make_folder, sync
 
@@ -13,7 +16,9 @@ def run_folder(config) -> Path:
     """The folder of result_dir, created if needed, or a new one below results/."""
     asked = config["result_dir"]
     check_path(Path(asked or RESULTS).absolute())
-    return claim(Path(asked)) if asked else new_folder(config["model_name"])
+    if asked:
+        return asked_folder(Path(asked), "config.json", "run")
+    return new_folder(config["model_name"])
 
 
 def check_path(path: Path) -> None:
@@ -22,22 +27,37 @@ def check_path(path: Path) -> None:
         raise ValueError(f"{path}: TensorFlow cannot read from a folder with [ or \\ in its path")
 
 
-def claim(path):
-    """Create the folder that was asked for; FileExistsError if it holds anything but a run."""
+def asked_folder(path: Path, own_file: str, kind: str) -> Path:
+    """Create the folder that was asked for; FileExistsError if it holds anything else.
+
+    own_file: the one that each folder of this kind has; kind: "run" or "search".
+    """
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"--result_dir={path} is a file; name a folder")
     make_folder(path)
+    if (path / own_file).exists():
+        return path
     if (path / "search.json").exists():
         raise FileExistsError(
             f"--result_dir={path} holds a search; run its own command again to resume it"
         )
-    expected = (".lock", "train.log", "config.json.tmp")
+    expected = (".lock", "train.log", f"{own_file}.tmp")
     foreign = sorted(p.name for p in path.iterdir() if p.name not in expected)
-    if foreign and not (path / "config.json").exists():
+    if foreign:
         raise FileExistsError(
-            f"--result_dir={path} holds {foreign[0]} but no run; name a new folder or a run's"
+            f"--result_dir={path} holds {foreign[0]} but no {kind}; name a new folder or a {kind}'s"
         )
     return path
+
+
+def locked(path: Path, holder: Callable[[], str]) -> filelock.FileLock:
+    """Lock a folder for this process; BlockingIOError says which other process holds it."""
+    lock = filelock.FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise BlockingIOError(f"{path} is in use by {holder()}") from None
+    return lock
 
 
 def new_folder(model_name):

@@ -10,7 +10,6 @@ import numpy as np
 from settings import ConfigError, parse_step
 from training.checkpoints import Checkpoint, Checkpoints
 from training.divergence import Diverged, diagnose, first_not_finite
-from training.folders import check_path
 from training.metrics import Values
 from training.progress import Progress
 from training.provenance import as_dict, read_provenance, recorded_config
@@ -86,7 +85,6 @@ def find_origin(model) -> tuple[Checkpoints, Checkpoint] | None:
     if not config["from_checkpoint"] or (path and Checkpoints(path, config).records):
         return None
     source = Path(config["from_checkpoint"])
-    check_path(source)
     checkpoints = Checkpoints(source, config)
     begun = as_dict(read_provenance(Path(path))["parent"]) if recorded_config(path) else {}
     record = checkpoints.find(begun.get("step", parse_step(config["step"])))

@@ -6,6 +6,9 @@ messages go to standard output; a run writes the same lines to its train.log.
 
 import contextlib
 import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +35,7 @@ for package in PACKAGES:
 
 
 @contextlib.contextmanager
-def written_to(path):
+def written_to(path: Path) -> Iterator[None]:
     """Within it, messages are added to a file as well; a full disk does not stop the run."""
 
     def write(text):
@@ -59,13 +62,13 @@ def one_line(error: BaseException) -> str:
     return said[0] if said else type(error).__name__
 
 
-def format_value(value) -> str:
+def format_value(value: Any) -> str:
     """A float with six significant digits, as many as float32 holds; anything else as text."""
     if isinstance(value, np.ndarray) and value.ndim:
         return np.array2string(value, precision=6)
     return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
-def format_values(values) -> str:
+def format_values(values: dict[str, Any]) -> str:
     """Named values as text: "loss = 0.0816, accuracy = 0.982"."""
     return ", ".join(f"{name} = {format_value(value)}" for name, value in values.items())

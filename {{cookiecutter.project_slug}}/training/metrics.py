@@ -45,7 +45,7 @@ class Metrics:
         return best
 
 
-def is_better(values, best, objective):
+def is_better(values: Values, best: Values | None, objective: tuple[str, str]) -> bool:
     """Whether an evaluation is better than the best; one that is not finite never is."""
     name, direction = objective
     value = values.get(name)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 compared = set()  # the classes of models whose second build was equal
 
 
-def build_graph(model, examples):
+def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     """Build evaluation first: it creates the variables, which the training steps reuse."""
     v1 = tf.compat.v1
     model.global_step = v1.train.create_global_step()

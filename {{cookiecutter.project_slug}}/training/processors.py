@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ DESIGN = (
 )  # fmt: skip
 
 
-def count(root="/"):
+def count(root: str = "/") -> int:
     """How many processors this process may use: those of its affinity, within its quota of time.
 
     The quota is the one of its control groups, by which containers and batch systems limit it; a
@@ -25,7 +26,7 @@ def count(root="/"):
     return min([affinity(), *map(math.ceil, quotas(Path(root)))])
 
 
-def affinity():
+def affinity() -> int:
     """How many processors the system may run this process on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -48,7 +49,7 @@ def quotas(root):
                     yield time / period
 
 
-def kind(root="/"):
+def kind(root: str = "/") -> dict[str, Any]:
     """What determines the last bits of a product: {"machine", "model", "caches", "features"}."""
     simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
     return {
@@ -82,7 +83,7 @@ def caches(root):
     return {name: size for name, size in sizes.items() if size}
 
 
-def read(path):
+def read(path: Path) -> str:
     """The text of a file of the system; "" if it cannot be read, for a record stops no run."""
     try:
         return path.read_text(errors="replace").strip()

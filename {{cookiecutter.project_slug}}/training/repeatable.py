@@ -10,12 +10,13 @@ import itertools
 import random
 import re
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 
 
 @contextlib.contextmanager
-def seeded(seed):
+def seeded(seed: int) -> Iterator[None]:
     """Start Python's and NumPy's global generators from a seed, and Keras's names from one.
 
     Keras's layers draw their seeds from Python's generator. At the end both are as before.
@@ -33,7 +34,7 @@ def seeded(seed):
         np.random.set_state(numpy)
 
 
-def operations(graph):
+def operations(graph) -> list[tuple[str, bytes]]:
     """Every operation of a graph and of its functions: [(name, definition in bytes)].
 
     TensorFlow numbers functions across the whole process; here they are numbered in the order of
@@ -71,12 +72,12 @@ def operations(graph):
     return found
 
 
-def digest(operations):
+def digest(operations: list[tuple[str, bytes]]) -> str:
     """SHA-256 over what `operations` returned: equal for equal graphs in any process."""
     return hashlib.sha256(repr(operations).encode()).hexdigest()
 
 
-def first_difference(one, other):
+def first_difference(one: list, other: list) -> str | None:
     """The name of the first operation that differs between two graphs; None if none does."""
     for first, second in itertools.zip_longest(one, other):
         if first != second:

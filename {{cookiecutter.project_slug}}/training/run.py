@@ -16,7 +16,6 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import filelock
 import tensorflow as tf
 
 from settings import ConfigError, check_contradictions
@@ -25,7 +24,7 @@ from training.checkpoints import Checkpoint, Checkpoints
 from training.digests import digests
 from training.events import Events
 from training.files import overwrite, read_json, sync, write_json
-from training.folders import run_folder
+from training.folders import locked, run_folder
 from training.messages import one_line, written_to
 from training.metrics import Metrics, Values, is_better, values_of
 from training.provenance import changes, environment, read_provenance, recorded_config, utc_now
@@ -49,11 +48,7 @@ class Run:
         self.path = run_folder(self.config)
         self.config["result_dir"] = str(self.path)
         self.status_file, self.metrics = self.path / "status.json", Metrics(self.path)
-        lock = filelock.FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise BlockingIOError(f"{self.path} is in use by {self.holder()}") from None
+        lock = locked(self.path, self.holder)
         self.cleanup = contextlib.ExitStack()  # what is to be done at the end, the last one first
         self.cleanup.callback(lock.release)
         self.cleanup.callback(sync, self.path)

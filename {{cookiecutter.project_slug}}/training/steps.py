@@ -18,7 +18,7 @@ OPTIMIZERS = {
 }
 
 
-def check_hidden_state(graph):
+def check_hidden_state(graph) -> None:
     """ValueError names a random op that counts its calls: no checkpoint holds such a counter."""
     definition = graph.as_graph_def()
     nodes = [*definition.node]
@@ -34,14 +34,14 @@ def check_hidden_state(graph):
             )
 
 
-def learning_rate(config, base, global_step):
+def learning_rate(config: dict, base: "tf.Tensor", global_step: "tf.Variable") -> "tf.Tensor":
     """The learning rate of a step, float32 scalar: constant, or a cosine (SGDR, 2017)."""
     if config["lr_schedule"] == "cosine":
         return tf.compat.v1.train.cosine_decay(base, global_step, config["decay_steps"])
     return base
 
 
-def on_device(inputs):
+def on_device(inputs: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict]:
     """Variables for the training arrays, and the op that fills them from placeholders.
 
     They are in no collection, hence in no checkpoint, and keep the arrays' dtypes: images stay
@@ -95,7 +95,7 @@ class CompiledLoop:
 
         self.outputs = train_steps()
 
-    def run(self, session, rows, feed):
+    def run(self, session, rows: np.ndarray, feed: dict) -> tuple[np.ndarray, bool]:
         """Train on the batches of rows, int32 [count <= size, batch_size].
 
         Returns the loss of each step, float32 [done], and whether all is finite. Stops after the
@@ -107,7 +107,7 @@ class CompiledLoop:
         done, losses, finite = session.run(self.outputs, fed)
         return losses[:done], bool(finite)
 
-    def adapt(self, count, seconds):
+    def adapt(self, count: int, seconds: float) -> None:
         """Choose the length of the next chunk, by how long the last one took."""
         if count:
             self.limit = int(min(self.size, max(1, CHUNK_SECONDS * count / max(seconds, 1e-6))))

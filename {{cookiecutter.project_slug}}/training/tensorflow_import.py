@@ -1,14 +1,12 @@
 """Import TensorFlow when it is first used, and without its start-up messages.
 
 Its import takes seconds, which `--help` and wrong flags do not need. After `import_lazily()`,
-`import tensorflow as tf` and `import tensorflow.compat.v1 as tf` cost nothing until an attribute is
-used. `from tensorflow.keras import layers` uses one, and loads TensorFlow at once.
+`import tensorflow as tf` costs nothing until an attribute is used. Other forms, such as
+`import tensorflow.compat.v1 as tf`, load TensorFlow at once.
 """
 
 import contextlib
 import faulthandler
-import importlib
-import importlib.machinery
 import importlib.util
 import os
 import re
@@ -21,15 +19,10 @@ NOISE = re.compile(
     rb"[IW]\d{4} |\d{4}-\d\d-\d\d [\d:.]+: [IW] "
     rb"|WARNING: All log messages before|To enable the following instructions"
 )
-# All of TensorFlow's names with underscores; Python asks any module for others, such as __file__.
-DUNDERS = (
-    "__all__", "__version__", "__git_version__", "__compiler_version__", "__cxx_version__",
-    "__cxx11_abi_flag__", "__monolithic_build__", "__internal__", "__operators__",
-)  # fmt: skip
 
 
-def import_lazily():
-    """Register modules that load TensorFlow when one of their attributes is used."""
+def import_lazily() -> None:
+    """Register a module that loads TensorFlow when one of its attributes is used."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     if "tensorflow" in sys.modules:
         return
@@ -37,65 +30,32 @@ def import_lazily():
     if spec is None:
         raise SystemExit("error: TensorFlow is not installed; see Install in README.md")
     module = importlib.util.module_from_spec(spec)
+    del module.__path__  # Python asks for it when it looks for a module within tensorflow
     module.__class__ = LazyTensorFlow
     sys.modules["tensorflow"] = module
-    sys.meta_path.insert(0, LazySubmodule)
 
 
-def loaded(name):
-    """Load TensorFlow into the registered module, once. Returns the module of a name within it."""
-    module = sys.modules["tensorflow"]
-    if type(module) is LazyTensorFlow:
-        sys.meta_path.remove(LazySubmodule)
-        for other in [other for other in sys.modules if type(sys.modules[other]) is LazySubmodule]:
-            del sys.modules[other]
-        module.__class__ = types.ModuleType
-        with without_noise():
-            module.__spec__.loader.exec_module(module)
-    return importlib.import_module(name)
-
-
-class LazyModule(types.ModuleType):
-    """A module that loads TensorFlow at the first attribute that it lacks."""
+class LazyTensorFlow(types.ModuleType):
+    """The module tensorflow, until it is loaded."""
 
     def __getattr__(self, name):
-        if name.startswith("__") and name not in DUNDERS:
-            raise AttributeError(name)
-        module = loaded(self.__name__)
-        if name == "__all__" and not hasattr(module, name):  # for `import *`
-            return [name for name in dir(module) if not name.startswith("_")]
-        return getattr(module, name)
+        self.load()
+        return getattr(self, name)
 
     def __dir__(self):
-        return dir(loaded(self.__name__))
+        self.load()
+        return dir(self)
 
-
-class LazyTensorFlow(LazyModule):
-    """The module tensorflow itself, until it is loaded."""
+    def load(self):
+        """Become TensorFlow itself."""
+        self.__class__ = types.ModuleType
+        self.__path__ = self.__spec__.submodule_search_locations
+        with without_noise():
+            self.__spec__.loader.exec_module(self)
 
     def is_tensor(self, value):
         """Whether it is a tensor, as matplotlib asks: none is before TensorFlow is loaded."""
         return False
-
-
-class LazySubmodule(LazyModule):
-    """Stands for a module within tensorflow.
-
-    The class itself is the finder and the loader of such modules until TensorFlow is loaded.
-    """
-
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        within = name.startswith("tensorflow.")
-        return importlib.machinery.ModuleSpec(name, cls, is_package=True) if within else None
-
-    @classmethod
-    def create_module(cls, spec):
-        return cls(spec.name)
-
-    @classmethod
-    def exec_module(cls, module):
-        pass
 
 
 @contextlib.contextmanager

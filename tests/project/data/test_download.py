@@ -225,7 +225,10 @@ def project(tmp_path):
 def start(project, mirror):
     """Starts the command, from another folder than the project's."""
     command = [sys.executable, project / "data" / "download.py", f"--mirror={mirror}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if sys.platform != "win32":  # tests that run in the background inherit an ignored SIGINT
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, **options)
 
 
 def test_the_command_fails_in_one_line(project, tmp_path):
