@@ -76,10 +76,6 @@ class Checkpoints:
         """The step of the last checkpoint that was saved; None before the first."""
         return self.records[-1]["step"] if self.records else None
 
-    def log_debug(self, message):
-        """To train.log, and with --debug to the console."""
-        log.log(logging.INFO if self.config["debug"] else logging.DEBUG, message)
-
     def prefix(self, step):
         return str(self.path / f"{PREFIX}-{step}")
 
@@ -114,7 +110,8 @@ class Checkpoints:
         with model.graph.as_default():
             model.saver.restore(model.session, self.prefix(record["step"]))
         model.step = record["step"]
-        self.log_debug(f"Loaded {self.prefix(model.step)}")
+        if self.config["debug"]:
+            log.info(f"Loaded {self.prefix(model.step)}")
 
     def copy(self, other: "Checkpoints", record: Checkpoint) -> None:
         """Take over a checkpoint of another run, which may be removed later."""
@@ -145,7 +142,8 @@ class Checkpoints:
         write_atomically(self.path / "checkpoint", f'model_checkpoint_path: "{PREFIX}-{step}"\n')
         self.records.append(record)
         self.kept.append(record)
-        self.log_debug(f"Saved {self.prefix(step)}")
+        if self.config["debug"]:
+            log.info(f"Saved {self.prefix(step)}")
 
     def is_permanent(self, now):
         """Whether the last checkpoint that is never removed, or the first one, is n hours old."""
