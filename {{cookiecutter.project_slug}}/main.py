@@ -41,8 +41,6 @@ def main(argv: list[str]) -> int:
         if given.get("search") or given.get("fullsearch") or given.get("promote"):
             return search(model_class, given)
         stages = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
-        if given.pop("best", False):
-            given = model_class.get_best_config() | given
         config = {"model_name": model_class.__name__} | given
         if not stages:
             return train(config)

@@ -32,9 +32,8 @@ class ModelCache:
         if model is None:
             if len(self.by_shape) == KEPT_MODELS:
                 self.drop(next(iter(self.by_shape.values())))
-            model = make_model(config)
-        else:
-            model.reconfigure(config)
+            model = make_model({n: v for n, v in config.items() if n != "result_dir"})
+        model.reconfigure(config)  # its run is loaded when it is trained
         self.by_shape[shape] = model
         return model
 

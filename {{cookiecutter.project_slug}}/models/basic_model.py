@@ -6,15 +6,21 @@ NotImplementedError here; models/mnist.py shows how.
 
 import functools
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from settings import RUN_SETTINGS, ConfigError, Setting, complete_config, random_config
-from training import device, evaluation, loop, preparation, processors, repeatable
+from settings import (
+    RUN_SETTINGS,
+    ConfigError,
+    Setting,
+    complete_config,
+    parse_step,
+    random_config,
+)
+from training import device, evaluation, loop, preparation, processors, repeatable, variables
 from training.batches import batch_rows, checked_inputs, random_stream
 from training.checkpoints import Checkpoints
 from training.digests import weights_sha256
@@ -34,6 +40,13 @@ class BasicModel:
     hyperparameters = ()  # the model's table
     max_iter = 1000  # steps
     objective = ("loss", "min")  # what is best on valid, and in which direction
+
+    # Methods whose code is in training/.
+    build_graph = preparation.build_graph
+    truncated_normal, variable = variables.truncated_normal, variables.variable
+    dropout, eager = variables.dropout, variables.eager
+    evaluate, infer = evaluation.evaluate, evaluation.infer
+    session = functools.cached_property(preparation.session)
 
     def inputs(self, split: str) -> Arrays:
         """Return the arrays of train, valid or test as {name: array}, all [examples, ...]."""
@@ -92,9 +105,16 @@ class BasicModel:
             raise ConfigError(f"--best: there is no {file}; search and --promote write it")
         return read_json(file)["config"]
 
-    def __init__(self, config):
-        self.config = self.complete(config)
+    def __init__(self, config: dict):
+        """Build a model. If its folder holds a run, load the newest checkpoint, or config["step"].
+
+        With from_checkpoint it is that run's checkpoint, unless result_dir holds a run.
+        """
         self.splits = getattr(self, "splits", {})  # a second build shares those of the first
+        recorded = recorded_config(config.get("result_dir"))
+        of_this_run = bool(recorded) and not config.get("from_checkpoint")
+        self.asked_step = parse_step(config.get("step")) if of_this_run else None
+        self.config = self.complete(config | {"step": None} if of_this_run else config)
         self.compiled_loop, self.graph_sha256, self.step = None, None, 0
         device.prepare_device(self.config)
         self.graph = tf.Graph()
@@ -103,23 +123,16 @@ class BasicModel:
         with self.graph.as_default(), repeatable.seeded(self.config["random_seed"]):
             self.build_graph(examples)
         check_hidden_state(self.graph)
+        if recorded and (self.asked_step or Checkpoints(config["result_dir"], self.config).records):
+            self.restore(self.asked_step)
+        elif origin := loop.find_origin(self):
+            origin[0].load(self, origin[1])
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
         self.close()
-
-    @functools.cached_property
-    def session(self) -> "tf.compat.v1.Session":
-        """The session, opened when it is first used, with the initial values of all variables."""
-        session = tf.compat.v1.Session("", self.graph, device.session_config(self.config))
-        try:
-            session.run(self.initializers)
-        except BaseException:  # for example, out of memory
-            session.close()
-            raise
-        return session
 
     def close(self) -> None:
         """Free the session's memory, if one was opened."""
@@ -130,6 +143,9 @@ class BasicModel:
     def complete(cls, config: dict) -> dict[str, Any]:
         """Complete and check a config; reads those of the runs that it names."""
         recorded = [recorded_config(config.get(n)) for n in ("result_dir", "from_checkpoint")]
+        if config.get("best"):
+            config = cls.get_best_config() | config
+        config = {name: value for name, value in config.items() if name != "best"}
         config = complete_config(cls.__name__, cls.settings(), config, *recorded)
         config["threads"] = config["threads"] or processors.count()
         return config
@@ -152,10 +168,6 @@ class BasicModel:
         splits = {split: self.load(split) for split in ("train", "valid")}
         return weights_sha256({f"{s}/{name}": a for s in splits for name, a in splits[s].items()})
 
-    def build_graph(self, examples: Arrays) -> None:
-        """Build placeholders for batches, outputs, loss, metrics, optimizer and saver."""
-        preparation.build_graph(self, examples)
-
     def update(self, loss: "tf.Tensor") -> "tf.Operation":
         """Build one step of the optimizer along the gradients of a loss."""
         pairs = zip(tf.gradients(loss, self.variables), self.variables, strict=True)
@@ -166,30 +178,10 @@ class BasicModel:
 
         A float32 scalar. A model with an unusual step overrides this.
         """
-        scope = tf.compat.v1.get_variable_scope()
-        with tf.compat.v1.variable_scope(scope, reuse=True):
+        with variables.reused(self.made):
             loss = self.loss(self.inference(batch, training=True), batch)
         with tf.control_dependencies([self.update(loss)]):
             return tf.identity(loss)
-
-    def truncated_normal(self, name, shape, stddev, mean=0.0):
-        """A float32 variable of random weights, which follow from random_seed and its name."""
-        full_name = "/".join(filter(None, [tf.compat.v1.get_variable_scope().name, name]))
-
-        def initializer(shape, dtype=tf.float32, partition_info=None):
-            seed = [self.config["random_seed"], zlib.crc32(full_name.encode())]
-            return tf.random.stateless_truncated_normal(shape, seed, mean, stddev, dtype)
-
-        return tf.compat.v1.get_variable(name, shape, initializer=initializer)
-
-    def dropout(self, values, rate, salt):
-        """Dropout whose mask follows from random_seed, salt (a name for this layer) and step.
-
-        With --nojit the masks are different: XLA has its own random number generator.
-        """
-        layer = zlib.crc32(salt.encode()) << 31 | self.config["random_seed"]
-        seed = tf.stack([tf.constant(layer, tf.int64), tf.cast(self.global_step, tf.int64)])
-        return tf.nn.experimental.stateless_dropout(values, rate, seed, rng_alg="philox")
 
     def init(self) -> None:
         """Give every variable its initial value: the same one for the same seed."""
@@ -202,12 +194,17 @@ class BasicModel:
             self.compiled_loop, self.config["jit"] = preparation.compiled_loop(self)
             self.load("valid")  # its errors, too, come before training
 
-    def learn_from_epoch(self, stop: int) -> np.ndarray:
+    def learn_from_epoch(self, stop: int | None = None) -> np.ndarray:
         """Train on the next batches, up to step `stop` or for about a second.
 
-        Returns the loss of each step on its own batch, float32 [steps]; Diverged if a value is not
-        finite. A model with an unusual epoch overrides this.
+        Without `stop`: to the end of the epoch. Returns the loss of each step on its own batch,
+        float32 [steps]; Diverged if a value is not finite. A model with an unusual epoch overrides
+        this.
         """
+        self.prepare_steps()
+        if stop is None:
+            epoch = self.examples // self.config["batch_size"]
+            return np.concatenate([*loop.advance(self, self.step - self.step % epoch + epoch)])
         seed, size = self.config["random_seed"], self.config["batch_size"]
         count = min(stop - self.step, self.compiled_loop.limit)
         rows = batch_rows(seed, self.step, count, self.examples, size)
@@ -224,23 +221,27 @@ class BasicModel:
 
         final: whether a complete run ends with the test split and the model's own report.
         """
+        if self.asked_step is not None:
+            raise ConfigError(
+                f"--step={self.asked_step}: training goes on from the newest checkpoint; to start "
+                f"from this one, name its folder as from_checkpoint and another as result_dir"
+            )
         return loop.train(self, Run(self.config), until, final)
-
-    def evaluate(self, split: str) -> dict[str, float]:
-        """Average loss and metrics over all examples of a split."""
-        return evaluation.evaluate(self, split)
-
-    def infer(self, inputs: Arrays) -> Arrays:
-        """Return the predictions for examples with the names, dtypes and shapes of `inputs`."""
-        return evaluation.infer(self, inputs)
 
     def weights(self) -> Arrays:
         """All saved variables, optimizer and global step included."""
         return self.session.run(self.saved)
 
-    def save(self, checkpoints: Checkpoints) -> Arrays:
-        """Write the files of a checkpoint. Returns the weights in it."""
-        return checkpoints.write(self)
+    def save(self) -> Path:
+        """Save a checkpoint, outside of `train`, in result_dir or a new folder. Returns the folder.
+
+        ValueError if the run there has gone on beyond this step.
+        """
+        self.prepare_steps()  # a run records what its steps are built of
+        with Run(self.config) as run:
+            run.start(self, loop.find_origin(self), keep=True)
+            run.finish("interrupted", reason=f"saved at step {self.step}")
+        return run.path
 
     def restore(self, step: int | str | None = None) -> int:
         """Load a checkpoint of result_dir: by number, "best", or the newest. Returns its step."""

@@ -100,7 +100,7 @@ def test_checkpoints_are_saved_by_the_clock_and_kept_by_the_hour(small, tmp_path
         for model.step in range(8):
             if saves.is_due(model.step):
                 model.global_step.load(model.step, model.session)
-                saves.commit(model.step, digests_of(model.save(saves)))
+                saves.commit(model.step, digests_of(saves.write(model)))
                 saves.rotate()
     permanent = [r["step"] for r in saves.records if r.get("permanent")]
     assert permanent == [2, 4, 6] and kept(tmp_path) == [2, 4, 6, 7]

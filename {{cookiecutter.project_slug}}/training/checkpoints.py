@@ -81,9 +81,9 @@ class Checkpoints:
 
     def is_due(self, step: int) -> bool:
         """Whether it is time to save, by the number of steps or by the clock."""
-        seconds = self.config["save_checkpoint_secs"]
+        steps, seconds = self.config["save_every"], self.config["save_checkpoint_secs"]
         by_time = seconds > 0 and self.clock() - self.saved_at >= seconds
-        return step % self.config["save_every"] == 0 or by_time
+        return (steps > 0 and step % steps == 0) or by_time
 
     def write(self, model) -> dict:
         """Write a model's variables to files, which count once they are committed.
@@ -110,6 +110,8 @@ class Checkpoints:
         with model.graph.as_default():
             model.saver.restore(model.session, self.prefix(record["step"]))
         model.step = record["step"]
+        if self.config["debug"]:
+            log.info(f"Loaded {self.prefix(model.step)}")
 
     def copy(self, other: "Checkpoints", record: Checkpoint) -> None:
         """Take over a checkpoint of another run, which may be removed later."""
@@ -140,6 +142,8 @@ class Checkpoints:
         write_atomically(self.path / "checkpoint", f'model_checkpoint_path: "{PREFIX}-{step}"\n')
         self.records.append(record)
         self.kept.append(record)
+        if self.config["debug"]:
+            log.info(f"Saved {self.prefix(step)}")
 
     def is_permanent(self, now):
         """Whether the last checkpoint that is never removed, or the first one, is n hours old."""

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from training import variables
 from training.batches import batch_rows, fed
 
 
@@ -22,8 +23,7 @@ def diagnose(model, variable: str | None) -> dict:
     config = model.config
     (rows,) = batch_rows(config["random_seed"], model.step, 1, model.examples, config["batch_size"])
     feed = fed(model.batch, {name: array[rows] for name, array in model.load("train").items()})
-    scope = tf.compat.v1.variable_scope(tf.compat.v1.get_variable_scope(), reuse=True)
-    with model.graph.as_default(), scope, tf.name_scope("diverged"):
+    with model.graph.as_default(), variables.reused(model.made), tf.name_scope("diverged"):
         loss = model.loss(model.inference(model.batch, training=True), model.batch)
         names = [variable.op.name for variable in model.variables]
         pairs = zip(names, tf.gradients(loss, model.variables), strict=True)

@@ -45,14 +45,20 @@ def evaluate(model, split: str) -> dict[str, float]:
 
 
 def infer(model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The predictions for {name: array [examples, ...]}, as {name: array}.
+    """The predictions for {name: array [examples, ...]}, as {name: array [examples, ...]}.
 
+    A single example, {name: array [...]}, gives single predictions.
     ValueError names an input that is missing, not finite or of another dtype or shape.
     """
+    shapes = {name: tuple(placeholder.shape[1:]) for name, placeholder in model.batch.items()}
+    is_single = all(np.shape(array) == shapes.get(name) for name, array in inputs.items())
+    if is_single:
+        inputs = {name: np.asarray(array)[np.newaxis] for name, array in inputs.items()}
     feed = fed(model.batch, inputs)
     check_finite(model.batch, inputs)
     try:
-        return model.session.run(model.predicted, feed)
+        outputs = model.session.run(model.predicted, feed)
+        return {name: array[0] for name, array in outputs.items()} if is_single else outputs
     except tf.errors.InvalidArgumentError as error:
         missing = [name for name in model.batch if f"tensor '{name}'" in error.message]
         if not missing:

@@ -52,6 +52,7 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                     if is_due(model.step, config["eval_every"], config):
                         result["valid"] = model.evaluate("valid")
                         improved = run.log_valid(result["valid"])
+                    improved = improved and config["save_every"] > 0
                     if improved or run.checkpoints.is_due(model.step):
                         run.save()
             except Diverged as error:
@@ -67,12 +68,12 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
 
 
 def advance(model, stop: int, *intervals: int) -> Iterator[np.ndarray]:
-    """Train up to step `stop`, in chunks that end at every multiple of the intervals.
+    """Train up to step `stop`, in chunks that end at every multiple of the intervals but 0.
 
     Yields the loss of each step of a chunk, float32 [steps]; Diverged as learn_from_epoch.
     """
     while model.step < stop:
-        ends = [model.step - model.step % interval + interval for interval in intervals]
+        ends = [model.step - model.step % every + every for every in intervals if every]
         yield model.learn_from_epoch(min([stop, *ends]))
 
 

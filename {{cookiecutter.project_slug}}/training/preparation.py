@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError
-from training import evaluation
+from training import device, evaluation, variables
 from training.repeatable import digest, first_difference, operations, seeded
 from training.steps import (
     OPTIMIZERS,
@@ -29,7 +29,8 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
         name: v1.placeholder(array.dtype, [None, *array.shape[1:]], name)
         for name, array in examples.items()
     }
-    with tf.name_scope("inference"):
+    model.made = []
+    with tf.name_scope("inference"), variables.recorded(model.made):
         outputs = model.inference(model.batch, training=False)
     with tf.name_scope("loss"):
         model.evaluation_loss = model.loss(outputs, model.batch)
@@ -53,6 +54,17 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.saver = v1.train.Saver(max_to_keep=None)
     model.saved = {v.op.name: v for v in v1.global_variables()}
     model.initializers = v1.global_variables_initializer()
+
+
+def session(model) -> "tf.compat.v1.Session":
+    """The session, opened when it is first used, with the initial values of all variables."""
+    opened = tf.compat.v1.Session("", model.graph, device.session_config(model.config))
+    try:
+        opened.run(model.initializers)
+    except BaseException:  # for example, out of memory
+        opened.close()
+        raise
+    return opened
 
 
 def compiled_loop(model) -> tuple[CompiledLoop, bool]:
@@ -114,7 +126,7 @@ def check_second_build(model, jit):
         return
     second = object.__new__(type(model))
     second.splits = model.splits
-    second.__init__(model.config)
+    second.__init__(model.config | {"result_dir": None, "from_checkpoint": None, "step": None})
     build_loop(second, build_data(second)[0], jit)
     name = first_difference(built, operations(second.graph))
     if name:

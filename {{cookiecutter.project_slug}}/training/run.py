@@ -72,19 +72,26 @@ class Run:
                 return f"process {status['pid']} on {status['host']} since {status['since']}"
         return "another process"
 
-    def start(self, model, origin: tuple[Checkpoints, Checkpoint] | None = None) -> None:
+    def start(
+        self, model, origin: tuple[Checkpoints, Checkpoint] | None = None, keep: bool = False
+    ) -> None:
         """Bring a model to the step at which this run starts, in one of three ways.
 
         1. Resume: load the newest undamaged checkpoint, and drop what was recorded after it.
         2. Branch: copy the checkpoint of `origin` into this folder, and resume from there.
         3. New: give the model its initial values, and save them as step 0.
+        keep: whether the model stays as it is instead, and is saved at its own step.
         """
         check_contradictions(model.settings(), recorded_config(self.path), self.config)
         self.model, self.checkpoints = model, Checkpoints(self.path, self.config)
         first_step = origin[1]["step"] if origin else 0
         newest = self.checkpoints.newest(first_step)
         self.check_progress(newest, first_step)
-        if newest:
+        if keep:
+            if newest and newest["step"] > model.step:
+                raise ValueError(f"{self} has gone on to step {newest['step']}, beyond step "
+                                 f"{model.step}; save in another result_dir")  # fmt: skip
+        elif newest:
             self.checkpoints.load(model, newest)
         elif origin:
             origin[0].load(model, origin[1])
@@ -187,7 +194,7 @@ class Run:
         """
         self.wait()
         if self.checkpoints.last_step() != self.model.step:
-            weights = self.model.save(self.checkpoints)
+            weights = self.checkpoints.write(self.model)
             self.saving = self.background.submit(self.commit, self.model.step, weights, self.best)
 
     def commit(self, step, weights, best):

@@ -31,6 +31,7 @@ def verify(model) -> Verdict:
     recorded = read_provenance(path)
     model.prepare_steps()
     first, last, count = checkpoints.records[0], checkpoints.records[-1], len(checkpoints.records)
+    model.init()
     if recorded["parent"]:  # a branch keeps the checkpoint from which it started
         checkpoints.load(model, checkpoints.find(first["step"]))
     with Progress(model.step, last["step"], model.config["batch_size"]) as progress:

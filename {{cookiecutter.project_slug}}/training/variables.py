@@ -1,0 +1,130 @@
+"""Variables and random numbers that follow from random_seed, a name and the step alone.
+
+Nothing here keeps a state: the same call gives the same numbers in any process, at any time.
+"""
+
+import contextlib
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from training.batches import batch_rows
+
+
+def full_name(name: str) -> str:
+    """The name of a variable with the scopes around it."""
+    return "/".join(filter(None, [tf.compat.v1.get_variable_scope().name, name]))
+
+
+def truncated_normal(
+    model, name: str, shape: list[int], stddev: float, mean: float = 0.0
+) -> "tf.Variable":
+    """A float32 variable of random weights, which follow from random_seed and its name.
+
+    Normal, without values beyond two standard deviations.
+    """
+
+    def initializer(shape, dtype=tf.float32, partition_info=None):
+        seed = [model.config["random_seed"], zlib.crc32(whole.encode())]
+        return tf.random.stateless_truncated_normal(shape, seed, mean, stddev, dtype)
+
+    whole = full_name(name)
+    return tf.compat.v1.get_variable(name, shape, initializer=initializer)
+
+
+def variable(
+    model, name: str, shape: list[int], initializer: str = "glorot_uniform", **options
+) -> "tf.Variable":
+    """A float32 variable with an initializer of Keras, which follows from random_seed and its name.
+
+    initializer: "glorot_uniform", "he_normal", "orthogonal", "random_uniform", "zeros" and so on;
+    options: its arguments, such as minval. ValueError if there is no such initializer.
+    """
+
+    def initial(shape, dtype=tf.float32, partition_info=None):
+        return chosen(shape, dtype)
+
+    initializers = tf.keras.initializers
+    if "seed" in initializers.get(initializer).get_config():
+        whole = f"{model.config['random_seed']} {full_name(name)}"
+        options = {"seed": zlib.crc32(whole.encode())} | options
+    chosen = initializers.get({"class_name": initializer, "config": options})
+    return tf.compat.v1.get_variable(name, shape, initializer=initial)
+
+
+def dropout(model, values: "tf.Tensor", rate: float, salt: str) -> "tf.Tensor":
+    """Dropout whose mask follows from random_seed, salt (a name for this layer) and step.
+
+    With --nojit the masks are different: XLA has its own random number generator.
+    """
+    layer = zlib.crc32(salt.encode()) << 31 | model.config["random_seed"]
+    seed = tf.stack([tf.constant(layer, tf.int64), tf.cast(model.global_step, tf.int64)])
+    return tf.nn.experimental.stateless_dropout(values, rate, seed, rng_alg="philox")
+
+
+@contextlib.contextmanager
+def recorded(made: list) -> Iterator[None]:
+    """Add to a list the variables that are made within it without get_variable.
+
+    Keras's layers make such variables, and so does tf.Variable.
+    """
+
+    def creator(next_creator, **about):
+        variable = next_creator(**about)
+        if "collections" not in about:  # get_variable finds its own again, by their names
+            made.append(variable)
+        return variable
+
+    with tf.variable_creator_scope(creator):
+        yield
+
+
+@contextlib.contextmanager
+def reused(made: list) -> Iterator[None]:
+    """Within it, nothing new is made: get_variable gives the variables that are there by name, and
+    Keras's layers and tf.Variable are given those of the list, in order.
+
+    ValueError names a variable that is not like the one of the list, or is beyond it.
+    """
+    left = iter(made)
+
+    def creator(next_creator, **about):
+        variable, value = next(left, None), about["initial_value"]
+        wanted = tf.TensorShape(about.get("shape") or getattr(value, "shape", None))
+        if variable is None or not variable.shape.is_compatible_with(wanted):
+            raise ValueError(
+                f"inference makes a variable {about['name'] or ''} only when training is True: make "
+                "the same variables, in the same order and shapes, when it is False"
+            )
+        return variable
+
+    scope = tf.compat.v1.get_variable_scope()
+    with tf.compat.v1.variable_scope(scope, reuse=True), tf.variable_creator_scope(creator):
+        yield
+
+
+@contextlib.contextmanager
+def eager(model) -> Iterator[dict[str, Any]]:
+    """`with model.eager() as batch`: within it, the model's methods can be called step by step.
+
+    batch is the next batch of training, {name: tensor}. Results are ordinary values, and variables
+    of get_variable have those of the model: for debugging.
+    """
+    if not tf.executing_eagerly():
+        raise ValueError("eager() needs eager execution: it is off here, or a graph is the default")
+    weights, size = model.weights(), model.config["batch_size"]
+    (rows,) = batch_rows(model.config["random_seed"], model.step, 1, model.examples, size)
+    batch = {name: tf.constant(array[rows]) for name, array in model.load("train").items()}
+
+    def with_its_value(next_creator, **about):
+        return next_creator(**about | {"initial_value": np.asarray(weights[about["name"]])})
+
+    in_graph, model.global_step = model.global_step, tf.constant(model.step, tf.int64)
+    try:
+        with tf.variable_creator_scope(with_its_value):
+            yield batch
+    finally:
+        model.global_step = in_graph
