@@ -6,6 +6,7 @@ from absl import flags
 
 from models import DEFAULT_MODEL, MODELS, get_model_class
 from settings import RUN_SETTINGS, ConfigError, Setting, nearest
+from training.contract import check_table
 
 STAGES = (
     Setting("infer", bool, False, "print predictions of the run in --result_dir"),
@@ -50,6 +51,7 @@ def parse(argv: list[str]) -> tuple[type, dict[str, Any]]:
     try:
         early, _ = parse_with((*SHELL, *RUN_SETTINGS), argv, known_only=True)
         model_class = get_model_class(early)
+        check_table(model_class, (*STAGES, *SEARCH, *SHELL))
         table = (*STAGES, *SEARCH, *SHELL, *model_class.settings())
         given, rest = parse_with(table, argv, known_only=False)
     except flags.UnrecognizedFlagError as error:

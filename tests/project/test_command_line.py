@@ -14,12 +14,15 @@ from training.files import PROJECT
 
 COMMON = """
     batch_size best debug decay_steps deterministic device dry_run eta eval_every evaluate
-    executor fake_data fixed_params from_checkpoint fullsearch help infer input jit
+    executor fixed_params from_checkpoint fullsearch help infer input jit
     keep_checkpoint_every_n_hours log_every lr lr_schedule max_iter max_to_keep min_iter
     model_name nb_process optimizer promote random_seed ray_address result_dir
     save_checkpoint_secs save_every search search_seed step threads verify
 """.split()
-OWN = {"LinearRegression": ["initial_mean", "initial_stddev"], "MNIST": ["hidden1", "hidden2"]}
+OWN = {
+    "LinearRegression": ["initial_mean", "initial_stddev"],
+    "MNIST": ["fake_data", "hidden1", "hidden2"],
+}
 
 
 def assert_refused(answer, *words, status=2):
@@ -71,7 +74,8 @@ def test_help_comes_without_loading_tensorflow():
         ("--max_iter=1.5", ["--max_iter=1.5"]),
         ("--random_seed=2147483647", ["--random_seed", "2147483646"]),
         ("--optimizer=adamm", ["--optimizer=adamm", "one of sgd, momentum, adam"]),
-        ("--fake_data=maybe", ["fake_data", "maybe"]),
+        ("--model_name=MNIST --fake_data=maybe", ["fake_data", "maybe"]),
+        ("--fake_data", ["--fake_data is not a flag of LinearRegression; it is a flag of MNIST"]),
         ("--max_to_keep=0", ["--max_to_keep=0", "at least 1"]),
         ("--model_name=MINST", ["--model_name=MINST", "mean MNIST", "LinearRegression"]),
         ("--model_name=mnist", ["mean MNIST"]),

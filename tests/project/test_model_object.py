@@ -211,9 +211,8 @@ def test_a_variable_that_only_training_makes_is_named(own):
         outputs = dense_of_keras(self, batch, training)
         return outputs + tf.Variable([1.0, 2.0], name="more") if training else outputs
 
-    with own(inference) as model:
-        with pytest.raises(ValueError, match=r"variable more only when training is True"):
-            model.prepare_steps()
+    with pytest.raises(ValueError, match="Own.inference makes the variable more only when train"):
+        own(inference)
 
 
 def test_what_a_models_file_draws_when_it_is_imported_is_the_same_in_every_process(tmp_path):

@@ -212,7 +212,7 @@ class Line(MODELS["LinearRegression"]):
     [
         ("loss", lambda self, outputs, batch: outputs - batch["y"], "not one float32 number"),
         ("evaluation", lambda self, outputs, batch: {"loss": outputs}, "loss is taken"),
-        ("evaluation", lambda self, outputs, batch: outputs, "no dictionary"),
+        ("evaluation", lambda self, outputs, batch: outputs, "a tensor, not a dictionary"),
         ("evaluation", lambda self, o, batch: {"e": tf.reduce_mean(o)}, "e must have one value"),
     ],
 )

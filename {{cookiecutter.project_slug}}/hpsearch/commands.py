@@ -166,7 +166,9 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
 def costs(model_class, settings: dict) -> tuple[float, float, int]:
     """Seconds to build and compile the default model, seconds of a step, bytes of a run folder."""
     config = settings["base"] | settings["fixed_params"] | settings["run"]
-    config |= {"random_seed": settings["search_seed"], "fake_data": True}  # no download
+    config |= {"random_seed": settings["search_seed"]}
+    if model_class.has_fake_data:
+        config["fake_data"] = True  # no download
     tf.config.list_physical_devices()  # TensorFlow's own start is not the model's
     began = time.perf_counter()
     with model_class(config) as model:

@@ -20,15 +20,13 @@ from settings import (
     parse_step,
     random_config,
 )
-from training import device, evaluation, loop, preparation, processors, repeatable, variables
-from training.batches import batch_rows, checked_inputs, random_stream
+from training import contract, evaluation, loop, preparation, processors, variables
+from training.batches import batch_rows, random_stream
 from training.checkpoints import Checkpoints
-from training.digests import weights_sha256
 from training.divergence import Diverged
 from training.files import read_json
 from training.provenance import recorded_config
 from training.run import Run
-from training.steps import check_hidden_state
 
 Arrays = dict[str, np.ndarray]  # {name: array [examples, ...]}
 Tensors = dict[str, "tf.Tensor"]  # {name: tensor [batch, ...]}
@@ -39,6 +37,7 @@ class BasicModel:
 
     hyperparameters = ()  # the model's table
     max_iter = 1000  # steps
+    has_fake_data = False  # whether --fake_data is a flag of the model
     objective = ("loss", "min")  # what is best on valid, and in which direction
 
     # Methods whose code is in training/.
@@ -47,25 +46,31 @@ class BasicModel:
     dropout, eager = variables.dropout, variables.eager
     evaluate, infer = evaluation.evaluate, evaluation.infer
     session = functools.cached_property(preparation.session)
+    load = preparation.load
+    data_checksum = functools.cached_property(preparation.data_checksum)
 
     def inputs(self, split: str) -> Arrays:
         """Return the arrays of train, valid or test as {name: array}, all [examples, ...]."""
-        raise NotImplementedError
+        raise contract.not_written(self, "inputs")
 
     def inference(self, batch: Tensors, training: bool) -> "tf.Tensor":
         """Build the outputs for a batch: a tensor [batch, ...].
 
         batch: {name: tensor [batch, ...]}; training: whether dropout and the like are active.
         """
-        raise NotImplementedError
+        raise contract.not_written(self, "inference")
 
     def loss(self, outputs: "tf.Tensor", batch: Tensors) -> "tf.Tensor":
         """Build the loss that training minimizes: a float32 scalar, the mean over the batch."""
-        raise NotImplementedError
+        raise contract.not_written(self, "loss")
 
     def evaluation(self, outputs: "tf.Tensor", batch: Tensors) -> Tensors:
         """Build the metrics: {name: float32 tensor [batch]}, one value for each example."""
-        raise NotImplementedError
+        raise contract.not_written(self, "evaluation")
+
+    def metrics_of_split(self, values: Arrays) -> dict[str, float]:
+        """Metrics of a split from what `evaluation` gave, {name: array [examples]}: the means."""
+        return {name: evaluation.mean(array) for name, array in values.items()}
 
     def predictions(self, outputs: "tf.Tensor") -> Tensors:
         """Build what --infer prints: {name: tensor [batch, ...]}."""
@@ -89,6 +94,7 @@ class BasicModel:
     def settings(cls) -> tuple[Setting, ...]:
         """The tables of everything that can be set for this model."""
         max_iter, *others = RUN_SETTINGS
+        others = [s for s in others if cls.has_fake_data or s.name != "fake_data"]
         return (*cls.hyperparameters, max_iter._replace(default=cls.max_iter), *others)
 
     @classmethod
@@ -116,13 +122,7 @@ class BasicModel:
         self.asked_step = parse_step(config.get("step")) if of_this_run else None
         self.config = self.complete(config | {"step": None} if of_this_run else config)
         self.compiled_loop, self.graph_sha256, self.step = None, None, 0
-        device.prepare_device(self.config)
-        self.graph = tf.Graph()
-        examples = self.load("train")
-        self.examples = len(next(iter(examples.values())))
-        with self.graph.as_default(), repeatable.seeded(self.config["random_seed"]):
-            self.build_graph(examples)
-        check_hidden_state(self.graph)
+        preparation.build(self)
         if recorded and (self.asked_step or Checkpoints(config["result_dir"], self.config).records):
             self.restore(self.asked_step)
         elif origin := loop.find_origin(self):
@@ -142,6 +142,7 @@ class BasicModel:
     @classmethod
     def complete(cls, config: dict) -> dict[str, Any]:
         """Complete and check a config; reads those of the runs that it names."""
+        contract.check_table(cls)
         recorded = [recorded_config(config.get(n)) for n in ("result_dir", "from_checkpoint")]
         if config.get("best"):
             config = cls.get_best_config() | config
@@ -155,19 +156,6 @@ class BasicModel:
         self.config = self.complete(config) | {"jit": self.config["jit"]}
         self.init()
 
-    def load(self, split: str) -> Arrays:
-        """The arrays of a split, checked and read-only."""
-        if split not in self.splits:
-            names = None if split == "train" else self.load("train").keys()
-            self.splits[split] = checked_inputs(split, self.inputs(split), names)
-        return self.splits[split]
-
-    @functools.cached_property
-    def data_checksum(self) -> str:
-        """SHA-256 over the arrays of train and valid, computed like weights_sha256."""
-        splits = {split: self.load(split) for split in ("train", "valid")}
-        return weights_sha256({f"{s}/{name}": a for s in splits for name, a in splits[s].items()})
-
     def update(self, loss: "tf.Tensor") -> "tf.Operation":
         """Build one step of the optimizer along the gradients of a loss."""
         pairs = zip(tf.gradients(loss, self.variables), self.variables, strict=True)
@@ -178,7 +166,7 @@ class BasicModel:
 
         A float32 scalar. A model with an unusual step overrides this.
         """
-        with variables.reused(self.made):
+        with variables.reused(self):
             loss = self.loss(self.inference(batch, training=True), batch)
         with tf.control_dependencies([self.update(loss)]):
             return tf.identity(loss)
@@ -193,6 +181,8 @@ class BasicModel:
         if self.compiled_loop is None:
             self.compiled_loop, self.config["jit"] = preparation.compiled_loop(self)
             self.load("valid")  # its errors, too, come before training
+            if contract.has_own_metrics(self):
+                self.evaluate("valid")  # and those of metrics_of_split
 
     def learn_from_epoch(self, stop: int | None = None) -> np.ndarray:
         """Train on the next batches, up to step `stop` or for about a second.

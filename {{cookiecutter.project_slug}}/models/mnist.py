@@ -30,6 +30,7 @@ class MNIST(BasicModel):
                 search=(16, 512), scale="log"),
     )  # fmt: skip
     max_iter = 11_000
+    has_fake_data = True
     objective = ("accuracy", "max")
 
     def inputs(self, split):

@@ -36,8 +36,8 @@ from training.files import PROJECT  # noqa: E402
 MODELS["Toy"] = Toy
 VERSION = tf.__version__  # imports TensorFlow, once and before any fork
 CONFIG = {
-    "fake_data": True, "random_seed": 3, "max_iter": 120, "save_every": 20, "log_every": 5,
-    "eval_every": 30, "max_to_keep": 2, "threads": 1,
+    "random_seed": 3, "max_iter": 120, "save_every": 20, "log_every": 5, "eval_every": 30,
+    "max_to_keep": 2, "threads": 1,
 }  # fmt: skip
 VARIANTS = [
     {"optimizer": "momentum", "jit": False},
@@ -186,6 +186,7 @@ def campaign(model_name, kills, seed, how, folder):
     """Kill until there are enough. Returns {"kills", "runs", "different": [...]}."""
     chance = random.Random(seed)
     config = CONFIG | {"model_name": model_name}
+    config |= {"fake_data": True} if MODELS[model_name].has_fake_data else {}
     make_fewer_inputs(MODELS[model_name], config)
     # Otherwise most kills would hit the second build of the graph, before any training.
     preparation.compared.add(MODELS[model_name])

@@ -17,14 +17,14 @@ from training.verification import verify
 
 STEPS = 60
 CONFIG = {
-    "fake_data": True, "random_seed": 7, "max_iter": STEPS, "save_every": 20, "log_every": 10,
-    "eval_every": 30,
+    "random_seed": 7, "max_iter": STEPS, "save_every": 20, "log_every": 10, "eval_every": 30,
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def config(request):
-    return CONFIG | {"model_name": request.param}
+    offline = {"fake_data": True} if MODELS[request.param].has_fake_data else {}
+    return CONFIG | {"model_name": request.param} | offline
 
 
 @pytest.fixture(scope="module")

@@ -23,22 +23,44 @@ def checked_inputs(
     An array that somebody could still write is copied: a variable on the CPU may use the very
     memory it was fed from, for as long as it lives.
     """
+    if not isinstance(arrays, dict):
+        found = "nothing" if arrays is None else type(arrays).__name__
+        raise ValueError(f"inputs({split!r}) returns {found}, not a dictionary {{name: array}}")
     arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
     if names is not None and arrays.keys() != names:
         found = f"{sorted(arrays)}, those of train {sorted(names)}"
         raise ValueError(f"the inputs of {split} are {found}")
-    sizes = {name: len(array) for name, array in arrays.items()}
+    sizes = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if len(set(sizes.values())) != 1 or 0 in sizes.values():
         raise ValueError(f"the arrays of {split} must be equally long and not empty: {sizes}")
     checked = {}
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
             raise ValueError(f"{name} of {split} holds {array.dtype}, not numbers")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name} of {split} holds a value that is not finite")
+        bad = ~np.isfinite(array) if array.dtype.kind == "f" else np.zeros(0, bool)
+        if bad.any():
+            first = ", ".join(map(str, np.argwhere(bad)[0]))
+            raise ValueError(
+                f"{name} of {split}: {bad.sum():,} of {bad.size:,} values are not finite, the "
+                f"first at [{first}]; drop or replace them in inputs"
+            )
         checked[name] = array.copy() if is_writable(array) else array
         checked[name].setflags(write=False)
     return checked
+
+
+def description(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """What arrays look like, for JSON: {"examples": n, "arrays": {name: {"dtype", "shape"}}}.
+
+    shape: without the first axis, that of the examples.
+    """
+    about = {n: {"dtype": a.dtype.name, "shape": list(a.shape[1:])} for n, a in arrays.items()}
+    return {"examples": len(next(iter(arrays.values()))), "arrays": about}
+
+
+def without_examples(about: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays that look like what was described, and hold no example: {name: array [0, ...]}."""
+    return {n: np.empty([0, *a["shape"]], a["dtype"]) for n, a in about["arrays"].items()}
 
 
 def fed(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[Any, np.ndarray]:

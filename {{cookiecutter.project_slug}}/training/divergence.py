@@ -23,7 +23,7 @@ def diagnose(model, variable: str | None) -> dict:
     config = model.config
     (rows,) = batch_rows(config["random_seed"], model.step, 1, model.examples, config["batch_size"])
     feed = fed(model.batch, {name: array[rows] for name, array in model.load("train").items()})
-    with model.graph.as_default(), variables.reused(model.made), tf.name_scope("diverged"):
+    with model.graph.as_default(), variables.reused(model), tf.name_scope("diverged"):
         loss = model.loss(model.inference(model.batch, training=True), model.batch)
         names = [variable.op.name for variable in model.variables]
         pairs = zip(names, tf.gradients(loss, model.variables), strict=True)

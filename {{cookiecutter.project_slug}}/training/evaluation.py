@@ -3,45 +3,38 @@
 import numpy as np
 import tensorflow as tf
 
+from training import contract
 from training.batches import check_finite, fed
 
 BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
 
 
-def check(model) -> None:
-    """ValueError if the model's loss, metrics or objective cannot be worked with."""
-    name, loss = type(model).__name__, model.evaluation_loss
-    if loss.dtype != tf.float32 or loss.shape.rank != 0:
-        raise ValueError(
-            f"{name}.loss gives {loss.dtype.name} {loss.shape}, not one float32 number: "
-            "see tf.reduce_mean"
-        )
-    if not isinstance(model.metrics, dict):
-        raise ValueError(f"{name}.evaluation gives no dictionary of metrics")
-    for metric, values in model.metrics.items():
-        if values.shape.rank not in (1, None):
-            raise ValueError(f"{name}.evaluation: {metric} must have one value for each example")
-    for metric in {"loss", "step", "split"} & set(model.metrics):
-        raise ValueError(f"{name}.evaluation: {metric} is taken, choose another name")
-    if model.objective[0] not in {"loss", *model.metrics}:
-        raise ValueError(f"{name}.objective is {model.objective[0]}, which is no metric")
-
-
 def evaluate(model, split: str) -> dict[str, float]:
-    """Average loss and metrics over all examples of a split, as {name: float}."""
+    """Loss and metrics over all examples of a split, as {name: float}."""
     arrays = model.load(split)
-    examples = len(next(iter(arrays.values())))
-    totals = dict.fromkeys(["loss", *model.metrics], 0.0)
+    examples, total = len(next(iter(arrays.values()))), 0.0
+    parts = {name: [] for name in model.metrics}
     for first in range(0, examples, BATCH):
         feed = fed(model.batch, {n: array[first : first + BATCH] for n, array in arrays.items()})
         loss, metrics = model.session.run([model.evaluation_loss, model.metrics], feed)
         size = min(BATCH, examples - first)
-        totals["loss"] += float(loss) * size
+        total += float(loss) * size
         for name, values in metrics.items():
             if values.shape != (size,):
                 raise ValueError(f"evaluation: {name} must have one value for each example")
-            totals[name] += float(np.sum(values, dtype=np.float64))
-    return {name: total / examples for name, total in totals.items()}
+            parts[name].append(values)
+    values = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    metrics = model.metrics_of_split(values)
+    contract.check_metrics(model, metrics, "metrics_of_split")
+    return {"loss": total / examples} | {name: float(value) for name, value in metrics.items()}
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean over examples, [examples], in float64 and always in the same order."""
+    total = 0.0
+    for first in range(0, len(values), BATCH):
+        total += float(np.sum(values[first : first + BATCH], dtype=np.float64))
+    return total / len(values)
 
 
 def infer(model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,12 +1,17 @@
 """From a model to its graph, and to its compiled steps with the training data on the device."""
 
 import logging
+import re
 
 import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError
-from training import device, evaluation, variables
+from training import contract, device, variables
+from training.batches import checked_inputs, description, without_examples
+from training.digests import weights_sha256
+from training.messages import one_line
+from training.provenance import OTHER_DATA, recorded_inputs
 from training.repeatable import digest, first_difference, operations, seeded
 from training.steps import (
     OPTIMIZERS,
@@ -18,6 +23,37 @@ from training.steps import (
 
 log = logging.getLogger(__name__)
 compared = set()  # the classes of models whose second build was equal
+
+
+def load(model, split: str) -> dict[str, np.ndarray]:
+    """The arrays of a split, checked and read-only: {name: array [examples, ...]}."""
+    if split not in model.splits:
+        names = None if split == "train" else model.described["arrays"].keys()
+        arrays = checked_inputs(split, model.inputs(split), names)
+        if split == "train" and model.described not in (None, description(arrays)):
+            raise ValueError(OTHER_DATA.format(model.config["result_dir"]))
+        model.splits[split] = arrays
+    return model.splits[split]
+
+
+def data_checksum(model) -> str:
+    """SHA-256 over the arrays of train and valid, computed like weights_sha256."""
+    splits = {split: model.load(split) for split in ("train", "valid")}
+    return weights_sha256({f"{s}/{name}": a for s in splits for name, a in splits[s].items()})
+
+
+def build(model) -> None:
+    """Set up the process, look at the training data, and build the model's graph.
+
+    The folder of a run says what its data looks like: nothing is loaded then.
+    """
+    device.prepare_device(model.config)
+    model.graph, model.described = tf.Graph(), recorded_inputs(model.config["result_dir"])
+    model.described = model.described or description(model.load("train"))
+    model.examples = model.described["examples"]
+    with model.graph.as_default(), seeded(model.config["random_seed"]):
+        model.build_graph(without_examples(model.described))
+    check_hidden_state(model.graph)
 
 
 def build_graph(model, examples: dict[str, np.ndarray]) -> None:
@@ -32,22 +68,20 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.made = []
     with tf.name_scope("inference"), variables.recorded(model.made):
         outputs = model.inference(model.batch, training=False)
+    contract.check_outputs(model, outputs)
     with tf.name_scope("loss"):
         model.evaluation_loss = model.loss(outputs, model.batch)
     with tf.name_scope("evaluation"):
         model.metrics = model.evaluation(outputs, model.batch)
-    evaluation.check(model)
     with tf.name_scope("predictions"):
         model.predicted = model.predictions(outputs)
+    contract.check_methods(model)
     model.variables = v1.trainable_variables()
 
     model.optimizer = OPTIMIZERS[model.config["optimizer"]](
         lambda: learning_rate(model.config, model.lr, model.global_step)
     )
-    # Never run: it creates the optimizer's slots here, not in the compiled function's graph.
-    with tf.name_scope("optimizer"):
-        model.update(tf.add_n([tf.reduce_sum(tf.cast(v, tf.float32)) for v in model.variables]))
-
+    contract.build_step(model)
     with tf.name_scope("summaries"):
         own = model.summaries(model.batch)
         model.summary = v1.summary.merge(own) if own else None
@@ -94,7 +128,8 @@ def compiled_loop(model) -> tuple[CompiledLoop, bool]:
             is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
             if jit is False or wanted is not None or is_memory:
                 raise
-            reason = error.message.splitlines()[0]
+            found = sorted(set(re.findall(r"No registered '(\w+)' OpKernel", error.message)))
+            reason = f"it has no {' and no '.join(found)}" if found else one_line(error)
             log.info(f"XLA cannot compile these steps, training without (--nojit): {reason}")
 
 

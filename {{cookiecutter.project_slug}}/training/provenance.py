@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from training import processors
+from training.batches import description, without_examples
 from training.files import PROJECT, read_json
 
 DIFF_LIMIT = 1_000_000  # characters of `git diff`: enough for code, not for a committed data set
@@ -21,6 +22,8 @@ TEXT_LIMIT = 100_000  # bytes of source files, together
 VARIABLES = ("TF_", "XLA_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "KMP_", "OPENBLAS_", "NPY_",
              "CUDA_", "CUDNN_", "NVIDIA_", "KERAS_", "GLIBC_TUNABLES")  # fmt: skip
 WITHOUT_INFLUENCE = ("TF_CPP_",)
+OTHER_DATA = ("the training data is not what {} was started on; restore the data, or start a "
+              "new run without --result_dir")  # fmt: skip
 
 
 class Provenance(TypedDict):
@@ -28,6 +31,7 @@ class Provenance(TypedDict):
 
     environment: dict[str, Any]  # as `environment` returns it, at the first start
     data_checksum: str | None
+    inputs: dict[str, Any] | None  # of train, as `batches.description` returns it
     parent: dict[str, Any] | None  # of a branch: {"result_dir", "step", "weights_sha256"}
     resumed: list[dict[str, Any]]  # `changes` at each later start
 
@@ -43,11 +47,34 @@ def recorded_config(path: str | os.PathLike | None) -> dict[str, Any]:
     return config
 
 
+def recorded_inputs(path: str | os.PathLike | None) -> dict[str, Any] | None:
+    """What the inputs of the run in a folder look like, see batches.description; None if the
+    folder does not say so. With it, a model is built without its data.
+    """
+    file = Path(path or "").expanduser() / "config.json"
+    about = read_json(file).get("inputs") if path and file.exists() else None
+    if about is None:
+        return None
+    try:
+        alike = description(without_examples(about))["arrays"] == about["arrays"]
+        if not alike or type(about["examples"]) is not int or about["examples"] < 1:
+            raise ValueError
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, StopIteration):
+        raise ValueError(f"{file} is damaged: it does not say what inputs look like") from None
+    return about
+
+
 def read_provenance(path: Path) -> Provenance:
     """What config.json says beside the settings; ValueError if it is damaged."""
     file = path / "config.json"
     content = read_json(file)
-    found = {"environment": {}, "data_checksum": None, "parent": None, "resumed": []}
+    found = {
+        "environment": {},
+        "data_checksum": None,
+        "inputs": None,
+        "parent": None,
+        "resumed": [],
+    }
     found |= {name: content[name] for name in found if name in content}
     resumed = found["resumed"]
     parts = [found["environment"], found["parent"] or {}]

@@ -27,9 +27,17 @@ from training.files import overwrite, read_json, sync, write_json
 from training.folders import locked, run_folder
 from training.messages import one_line, written_to
 from training.metrics import Metrics, Values, is_better, values_of
-from training.provenance import changes, environment, read_provenance, recorded_config, utc_now
+from training.provenance import (
+    OTHER_DATA,
+    changes,
+    environment,
+    read_provenance,
+    recorded_config,
+    utc_now,
+)
 
 log = logging.getLogger(__name__)
+Origin = tuple[Checkpoints, Checkpoint]  # of a branch: the other run's, and the one of them
 
 
 class Run:
@@ -72,9 +80,7 @@ class Run:
                 return f"process {status['pid']} on {status['host']} since {status['since']}"
         return "another process"
 
-    def start(
-        self, model, origin: tuple[Checkpoints, Checkpoint] | None = None, keep: bool = False
-    ) -> None:
+    def start(self, model, origin: Origin | None = None, keep: bool = False) -> None:
         """Bring a model to the step at which this run starts, in one of three ways.
 
         1. Resume: load the newest undamaged checkpoint, and drop what was recorded after it.
@@ -139,16 +145,14 @@ class Run:
                 checkpoints, record = origin
                 parent = {n: record[n] for n in ("step", "weights_sha256")}
                 parent = {"result_dir": str(checkpoints.path.parent), **parent}
-            about = {"environment": environment(graph), "data_checksum": checksum, "parent": parent}
+            about = {"environment": environment(graph), "data_checksum": checksum,
+                     "inputs": self.model.described, "parent": parent}  # fmt: skip
             write_json(file, {"config": self.config, **about, "resumed": []})
             sync(self.path)  # config.json is on the disk before any other file
             return
         about = read_provenance(self.path)
         if about["data_checksum"] != checksum:
-            raise ValueError(
-                f"the training data is not what {self.path} was started on; restore the data, "
-                "or start a new run without --result_dir"
-            )
+            raise ValueError(OTHER_DATA.format(self.path))
         changed = changes(about["environment"], graph)
         if "graph_sha256" in changed:
             log.warning(

@@ -25,8 +25,13 @@ def check_hidden_state(graph) -> None:
     for function in definition.library.function:
         nodes += function.node_def
     for node in nodes:
-        # Every such op of TensorFlow has an attribute seed2; Python code may do anything.
-        if "seed2" in node.attr or node.op in ("PyFunc", "EagerPyFunc", "RngReadAndSkip"):
+        if node.op in ("PyFunc", "PyFuncStateless", "EagerPyFunc"):
+            raise ValueError(
+                f"{node.name} ({node.op}) calls Python, by tf.numpy_function or tf.py_function: "
+                "what it does is in no graph and no checkpoint; use operations of TensorFlow, or "
+                "compute it in inputs"
+            )
+        if "seed2" in node.attr or node.op == "RngReadAndSkip":  # all of TensorFlow's that count
             raise ValueError(
                 f"{node.name} ({node.op}) keeps hidden state, so a resumed run would differ; "
                 "use self.truncated_normal, self.dropout or tf.random.stateless_*, "

@@ -83,21 +83,23 @@ def recorded(made: list) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reused(made: list) -> Iterator[None]:
-    """Within it, nothing new is made: get_variable gives the variables that are there by name, and
-    Keras's layers and tf.Variable are given those of the list, in order.
+def reused(model) -> Iterator[None]:
+    """Within it, inference makes nothing new: get_variable gives the variables that are there by
+    name, and Keras's layers and tf.Variable are given those of the first call, in order.
 
-    ValueError names a variable that is not like the one of the list, or is beyond it.
+    ValueError names a variable that the first call did not make.
     """
-    left = iter(made)
+    left = iter(model.made)
 
     def creator(next_creator, **about):
+        if "collections" in about:
+            return next_creator(**about)
         variable, value = next(left, None), about["initial_value"]
         wanted = tf.TensorShape(about.get("shape") or getattr(value, "shape", None))
         if variable is None or not variable.shape.is_compatible_with(wanted):
             raise ValueError(
-                f"inference makes a variable {about['name'] or ''} only when training is True: make "
-                "the same variables, in the same order and shapes, when it is False"
+                f"{type(model).__name__}.inference makes the variable {about['name']} only when "
+                "training: it is called for evaluation first, and must make every variable then"
             )
         return variable
 

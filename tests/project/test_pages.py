@@ -1,0 +1,102 @@
+"""What the pages in the project's docs/ show is run as it stands there."""
+
+import importlib.util
+import re
+import sys
+
+import numpy as np
+import pytest
+from runs import digests, train
+
+from models import MODELS, make_model
+from training.files import PROJECT
+
+STEPS = {"ConvNet": 30, "CircleGAN": 300, "Signs": 60}
+GUIDE = PROJECT / "docs" / "write-a-model.md"
+
+
+def python_of(page):
+    """The blocks of Python on a page."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+RECIPES = {
+    re.search(r"^class (\w+)\(BasicModel\)", block, re.MULTILINE)[1]: block
+    for block in python_of(GUIDE)
+    if "(BasicModel)" in block
+}
+
+
+@pytest.fixture
+def registered(tmp_path, monkeypatch):
+    """Write a recipe to a file as its reader does, and put its class into MODELS."""
+
+    def register(name):
+        file = tmp_path / "models" / re.search(r"models/(\w+\.py)", RECIPES[name])[1]
+        file.parent.mkdir()
+        file.write_text(RECIPES[name], encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(file.stem, file)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, file.stem, module)
+        spec.loader.exec_module(module)
+        monkeypatch.setitem(MODELS, name, getattr(module, name))
+        if name == "Houses":
+            write_houses(tmp_path / "data" / "raw")
+        return getattr(module, name)
+
+    return register
+
+
+def write_houses(folder):
+    """A table of 200 houses."""
+    random = np.random.default_rng(0)
+    area, rooms, age = (
+        random.uniform(40, 200, 200),
+        random.integers(1, 8, 200),
+        random.uniform(0, 90, 200),
+    )
+    price = 1000 * area + 5000 * rooms - 300 * age
+    folder.mkdir(parents=True)
+    table = np.stack([area, rooms, age, price], axis=1)
+    np.savetxt(
+        folder / "houses.csv", table, delimiter=",", header="area,rooms,age,price", comments=""
+    )
+
+
+def test_the_page_holds_the_recipes():
+    assert len(RECIPES) == 9
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_learns_and_resumes_to_the_same_bits(registered, tmp_path, name):
+    model_class = registered(name)
+    steps = STEPS.get(name, 150)
+    config = {"model_name": name, "random_seed": 1, "jit": False, "max_iter": steps}
+    config |= {"save_every": steps // 2, "fake_data": True} if model_class.has_fake_data else {}
+    straight, paused, other = (str(tmp_path / folder) for folder in ("straight", "paused", "other"))
+    train(config | {"result_dir": straight})
+    with make_model({"result_dir": straight}) as model:
+        losses = []
+        for step in (0, steps):
+            model.restore(step)
+            losses.append(model.evaluate("valid")["loss"])
+        assert losses[1] < 0.9 * losses[0]
+        values = model.evaluate("valid")
+        assert np.isfinite(list(values.values())).all() and model.objective[0] in values
+        few = model.parse_input("")
+        assert {len(array) for array in model.infer(few).values()} == {10}
+    train(config | {"result_dir": paused}, until=steps // 3)
+    train({"result_dir": paused})
+    train(config | {"result_dir": other, "random_seed": 2}, until=steps // 3)
+    right, found = digests(tmp_path / "straight"), digests(tmp_path / "paused")
+    assert found.pop(steps // 3) not in digests(tmp_path / "other").values() and found == right
+
+
+def test_the_example_of_a_test_passes(registered, tmp_path):
+    registered("ConvNet")
+    (example,) = (block for block in python_of(GUIDE) if "def test_" in block)
+    space = {}
+    exec(example, space)
+    (name,) = (name for name in space if name.startswith("test_"))
+    space[name](tmp_path)

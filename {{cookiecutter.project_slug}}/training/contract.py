@@ -1,0 +1,146 @@
+"""What a model must give. Each error names the method, or the line of its table, and the remedy."""
+
+import re
+
+import tensorflow as tf
+
+from settings import ConfigError, Setting
+from training.steps import check_hidden_state
+
+TYPES = (int, float, str, bool)  # of hyper-parameters
+TAKEN = {"loss", "step", "split"}  # by every record of metrics.jsonl
+GUIDE = "docs/write-a-model.md"
+
+
+def not_written(model, method: str) -> NotImplementedError:
+    """The error for a method that every model must have."""
+    return NotImplementedError(f"{type(model).__name__}.{method} is not written; {GUIDE} shows how")
+
+
+def check_table(model_class: type, flags: tuple[Setting, ...] = ()) -> None:
+    """ValueError names the line of a model's table that cannot work; flags: further names."""
+    hyperparameters, owner = model_class.hyperparameters, model_class.__name__
+    run = model_class.settings()[len(hyperparameters) :]
+    taken = {setting.name for setting in (*run, *flags)}
+    for setting in hyperparameters:
+        name, table = setting.name, f"{owner}.hyperparameters"
+        if name in taken:
+            raise ValueError(f"{table}: the name {name} is taken; choose another one")
+        if setting.type not in TYPES:
+            names = ", ".join(kind.__name__ for kind in TYPES)
+            raise ValueError(f"{table}: {name} is of type {setting.type.__name__}, not of {names}; "
+                             "a list can be a str, which the model splits")  # fmt: skip
+        taken.add(name)
+    for setting in (*hyperparameters, run[0]):
+        try:
+            setting.check(setting.default)
+        except ConfigError as error:
+            where = "max_iter" if setting is run[0] else "hyperparameters"
+            raise ValueError(f"{owner}.{where}: the default {error}; correct it there") from None
+
+
+def check_outputs(model, outputs) -> None:
+    """ValueError if inference gives nothing."""
+    if outputs is None:
+        raise ValueError(f"{type(model).__name__}.inference returns {kind_of(outputs)}")
+
+
+def check_methods(model) -> None:
+    """ValueError if the model's loss, metrics, predictions or objective cannot be worked with."""
+    name, loss, metrics = type(model).__name__, model.evaluation_loss, model.metrics
+    if not tf.is_tensor(loss):
+        raise ValueError(f"{name}.loss returns {kind_of(loss)}, not a tensor")
+    if loss.dtype != tf.float32 or loss.shape.rank != 0:
+        raise ValueError(
+            f"{name}.loss gives {loss.dtype.name} {loss.shape}, not one float32 number: "
+            "see tf.reduce_mean"
+        )
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{name}.evaluation returns {kind_of(metrics)}, not a dictionary "
+                         "{metric: tensor [batch]}")  # fmt: skip
+    for metric, values in metrics.items():
+        if not tf.is_tensor(values) or values.shape.rank not in (1, None):
+            raise ValueError(f"{name}.evaluation: {metric} must have one value for each example, "
+                             "as a tensor [batch]; for others, see metrics_of_split")  # fmt: skip
+    if not isinstance(model.predicted, dict):
+        raise ValueError(f"{name}.predictions returns {kind_of(model.predicted)}, not a dictionary "
+                         "{name: tensor [batch, ...]}")  # fmt: skip
+    if not has_own_metrics(model):
+        check_metrics(model, metrics, "evaluation")
+
+
+def check_metrics(model, metrics: dict, method: str) -> None:
+    """ValueError if a metric has a name that is taken, or the objective is none of them."""
+    name = type(model).__name__
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{name}.{method} returns {kind_of(metrics)}, not a dictionary")
+    for metric in TAKEN & set(metrics):
+        raise ValueError(f"{name}.{method}: {metric} is taken, choose another name")
+    if model.objective[0] not in {"loss", *metrics}:
+        known = ", ".join(["loss", *metrics])
+        raise ValueError(f"{name}.objective is {model.objective[0]}, which is no metric; "
+                         f"there are {known}")  # fmt: skip
+
+
+def has_own_metrics(model) -> bool:
+    """Whether a model writes metrics_of_split, so that its metrics are known when it is called."""
+    return type(model).metrics_of_split.__qualname__ != "BasicModel.metrics_of_split"
+
+
+def kind_of(value) -> str:
+    """What a method returned, in words."""
+    if value is None:
+        return "nothing (is its `return` missing?)"
+    return "a tensor" if tf.is_tensor(value) else type(value).__name__
+
+
+def build_step(model) -> None:
+    """Build a training step that is never run; ValueError if it makes variables that it must not.
+
+    It creates the optimizers' slots in the model's own graph: in the compiled function's graph,
+    which is built by the same method later, no variable can be made.
+    """
+    size, failure = model.config["batch_size"], None
+    before = {v.op.name for v in tf.compat.v1.global_variables()}
+    batch = {n: tf.ensure_shape(t, [size, *t.shape[1:]]) for n, t in model.batch.items()}
+    try:
+        with tf.name_scope("optimizer"):
+            loss = model.train_step(batch)
+        if not tf.is_tensor(loss):
+            raise ValueError(
+                f"{type(model).__name__}.train_step returns {kind_of(loss)}, not the loss"
+            )
+    except ValueError as error:
+        failure = error
+        check_hidden_state(model.graph)  # a call of Python, say, has no gradient
+    problem = problem_of_step(before, str(failure))
+    if problem:
+        raise ValueError(f"{type(model).__name__}.{problem}") from None
+    if failure:
+        raise failure
+
+
+def problem_of_step(before, failure):
+    """What is wrong with a step that was built, in words that follow the model's name; or "".
+
+    before: the names of the variables there were; failure: what TensorFlow said.
+    """
+    new = [v.op.name for v in tf.compat.v1.trainable_variables() if v.op.name not in before]
+    if new:
+        return (
+            f"train_step makes the variable {new[0]}, which evaluation does not know: take it from "
+            "self.truncated_normal or tf.compat.v1.get_variable in inference, so that the call for "
+            "training finds what the one for evaluation made"
+        )
+    missing = re.match(r"Variable (\S+) does not exist, or was not created with", failure)
+    if missing:
+        return (
+            f"inference makes the variable {missing[1]} only when training: it is called for "
+            "evaluation first, and must make every variable then"
+        )
+    if failure.startswith("No gradients provided for any variable"):
+        return (
+            "loss does not depend on any variable: compute it from what inference returns, "
+            "without operations that have no gradient, such as tf.argmax or tf.round"
+        )
+    return ""
