@@ -43,16 +43,36 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.optimizer = OPTIMIZERS[model.config["optimizer"]](
         lambda: learning_rate(model.config, model.lr, model.global_step)
     )
-    # Never run: it creates the optimizer's slots here, not in the compiled function's graph.
+    gradients = tf.gradients(model.evaluation_loss, model.variables, name="gradient_norm")
+    with tf.name_scope("watched"):
+        model.watched = watched(model, gradients)
+    # Never run: it creates the optimizer's slots here, not in the compiled function's graph, and
+    # is what TensorBoard's graph page shows of a training step.
     with tf.name_scope("optimizer"):
-        model.update(tf.add_n([tf.reduce_sum(tf.cast(v, tf.float32)) for v in model.variables]))
-
+        update = model.update(with_all(model.evaluation_loss, model.variables, gradients))
     with tf.name_scope("summaries"):
-        own = model.summaries(model.batch)
+        own = model.summaries(model.batch, outputs, model.evaluation_loss)
         model.summary = v1.summary.merge(own) if own else None
+    model.drawn = [model.evaluation_loss, model.metrics, model.predicted, update]
     model.saver = v1.train.Saver(max_to_keep=None)
     model.saved = {v.op.name: v for v in v1.global_variables()}
     model.initializers = v1.global_variables_initializer()
+
+
+def watched(model, gradients):
+    """What is recorded at each evaluation beside loss and metrics: {tag: float32 scalar}."""
+    rate = learning_rate(model.config, model.lr, model.global_step)
+    found = {"training/learning_rate": rate}
+    if any(gradient is not None for gradient in gradients):
+        found["training/gradient_norm"] = tf.linalg.global_norm(gradients)
+    return found
+
+
+def with_all(loss, variables, gradients):
+    """The loss, plus a sum of those variables that it does not depend on: all get a gradient."""
+    pairs = zip(variables, gradients, strict=True)
+    others = [tf.reduce_sum(tf.cast(v, tf.float32)) for v, gradient in pairs if gradient is None]
+    return tf.add_n([loss, *others]) if others else loss
 
 
 def compiled_loop(model) -> tuple[CompiledLoop, bool]:
