@@ -71,11 +71,12 @@ class MNIST(BasicModel):
     def summaries(self, batch, outputs, loss):
         """The first images with labels and answers, and the logits of all."""
         images, labels = tf.expand_dims(batch["images"][:10], -1), batch["labels"][:10]
-        answers = tf.argmax(outputs[:10], axis=1)
-        texts = ["image ", *map(tf.as_string, (tf.range(tf.size(labels)), labels, answers))]
+        numbers = (tf.range(tf.size(labels)), labels, tf.argmax(outputs[:10], axis=1))
+        number, label, answer = map(tf.as_string, numbers)
+        texts = tf.strings.join(["image ", number, ": label ", label, ", answer ", answer])
         return [
             tf.compat.v1.summary.image("images", images, max_outputs=10),
-            tf.compat.v1.summary.text("labels", tf.strings.join(texts)),
+            tf.compat.v1.summary.text("labels", texts),
             tf.compat.v1.summary.histogram("logits", outputs),
         ]
 

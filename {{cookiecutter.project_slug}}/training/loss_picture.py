@@ -5,7 +5,7 @@ from pathlib import Path
 from training.evaluation import SAMPLE
 
 LINES = {  # split: (label, style)
-    "train": ("train, each batch", {"color": "tab:blue", "alpha": 0.3, "linewidth": 1}),
+    "train": ("train, batch", {"color": "tab:blue", "alpha": 0.3, "linewidth": 1}),
     SAMPLE: ("train, sample", {"color": "tab:blue", "linewidth": 2}),
     "valid": ("valid", {"color": "tab:orange", "linewidth": 2}),
 }
