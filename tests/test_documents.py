@@ -133,7 +133,7 @@ def test_the_shipped_tests_follow_an_owner_who_replaces_the_examples(project):
     text = settings.read_text(encoding="utf-8")
     for name, old, new in [
         ("save_every", 1000, 30), ("eval_every", 1000, 500), ("log_every", 100, 50),
-        ("max_to_keep", 5, 3),
+        ("max_to_keep", None, 3),
     ]:  # fmt: skip
         assert f'"{name}", int, {old}' in text
         text = text.replace(f'"{name}", int, {old}', f'"{name}", int, {new}')

@@ -42,12 +42,15 @@ SHELL = (
             goes_with=("training", "search=lr")),
     Setting("input", str, None, "what to infer from: numbers with commas, or an image file",
             goes_with=("infer",)),
+    Setting("output", str, None, "a .npz file for the predictions, instead of the screen",
+            goes_with=("infer",)),
     Setting("help", bool, False, "show the flags of the model"),
 )  # fmt: skip
 
 
 def parse(argv: list[str]) -> tuple[type, dict[str, Any]]:
     """Return (model class, {flag: value} of what was given); ConfigError if anything is wrong."""
+    argv = ["--help" if text == "-h" else text for text in argv]
     try:
         early, _ = parse_with((*SHELL, *RUN_SETTINGS), argv, known_only=True)
         model_class = get_model_class(early)

@@ -23,7 +23,9 @@ import command_line
 from models import ConfigError, make_model
 from settings import parse_step
 from training import loop, verification
-from training.messages import format_values, one_line
+from training.evaluation import SAMPLE, count_examples
+from training.files import write_arrays
+from training.messages import drop_what_nobody_reads, format_values, main_command, one_line
 from training.provenance import recorded_config
 from training.run import Run
 
@@ -40,15 +42,17 @@ def main(argv: list[str]) -> int:
         text = given.pop("input", None)
         if given.get("search") or given.get("fullsearch") or given.get("promote"):
             return search(model_class, given)
+        output = given.pop("output", None)
         stages = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
         config = {"model_name": model_class.__name__} | given
         if not stages:
+            model_class.complete(config)  # its errors come before the import of TensorFlow
             return train(config)
         step = parse_step(config.pop("step", None))
         if not recorded_config(config["result_dir"]):
             raise FileNotFoundError(f"--result_dir={config['result_dir']} holds no run")
         if stages == ["infer"]:
-            return infer(config, step, text)
+            return infer(config, step, text, output)
         return evaluate(config, step) if stages == ["evaluate"] else verify(config)
     except KeyboardInterrupt:
         return fail("stopped at once; what was saved before is still there", 130)
@@ -77,8 +81,10 @@ def train(config):
     folder = shlex.quote(result["result_dir"])
     parent = Path(result["result_dir"]).parent  # in which runs lie beside each other
     logs = folder if config.get("result_dir") else shlex.quote(str(parent))
-    print_values("valid", result["valid"])
-    print_values("test", result["test"])
+    if result["status"] == "complete":
+        for split, count in result["examples"].items():
+            name = "train" if split == SAMPLE else split
+            print(f"{name}: {format_values(result[split])} ({count:,} examples)")
     if result["status"] == "diverged":
         return fail(
             "not finite at step {bad_step}: loss {loss}, gradient norm {gradient_norm}, first in "
@@ -89,21 +95,29 @@ def train(config):
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['step']}; resume with --result_dir={folder}")
         return 128 + result["signal"]
-    print(f"Next: python main.py --infer --result_dir={folder}")
+    print(f"Next: {main_command()} --infer --result_dir={folder}")
     print(f"      tensorboard --logdir {logs}")
     return 0
 
 
-def infer(config, step, text):
-    """Print the predictions, one line for each example."""
+def infer(config, step, text, output):
+    """Say what answers to what; print the predictions, a line for each example, or save them."""
+    if output and not output.endswith(".npz"):
+        raise ConfigError(f"--output={output} must end in .npz: it holds NumPy arrays")
     with make_model(config) as model:
         inputs = model.parse_input(text or "")
         model.restore(step)
         predictions = model.infer(inputs)
+    asked = f"--input={text}" if text else "examples of its own (no --input)"
+    print(f"Step {model.step} of {config['result_dir']} answers {asked}: {shapes(inputs)}")
+    if output:
+        write_arrays(Path(output).expanduser(), predictions)
+        print(f"Written to {output}: {shapes(predictions)}")
+        return 0
     for i in range(len(next(iter(inputs.values())))):
         scalars = {name: array[i] for name, array in inputs.items() if array.ndim == 1}
         outputs = {name: array[i] for name, array in predictions.items()}
-        print_values(format_values(scalars) or f"example {i}", outputs)
+        print(f"{format_values(scalars) or f'example {i}'}: {format_values(outputs)}")
     return 0
 
 
@@ -111,8 +125,10 @@ def evaluate(config, step):
     """Print loss and metrics on the test split, and record them in the run."""
     with make_model(config) as model:
         model.restore(step)
+        examples = count_examples(model, "test")
         with Run(model.config) as run:
-            print_values(f"test at step {model.step}", loop.evaluate_once(model, run, "test"))
+            values = loop.evaluate_once(model, run, "test")["test"]
+    print(f"test at step {model.step}: {format_values(values)} ({examples:,} examples)")
     return 0
 
 
@@ -135,10 +151,11 @@ def search(model_class, given):
     return commands.search(model_class, given, options)
 
 
-def print_values(title, values):
-    if values:
-        print(f"{title}: {format_values(values)}")
+def shapes(arrays):
+    """Arrays as text: "x float32 [2], y float32 [2]"."""
+    return ", ".join(f"{name} {a.dtype} {list(a.shape)}" for name, a in arrays.items())
 
 
 if __name__ == "__main__":
+    drop_what_nobody_reads()
     sys.exit(main(sys.argv))

@@ -1,22 +1,25 @@
 """The shell: its flags, its exit status, and one line for each error."""
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from runs import lines as records_of
 
 import command_line
-from models import MODELS
+from models import MODELS, make_model
 from training.files import PROJECT
 
 COMMON = """
-    batch_size best debug decay_steps deterministic device dry_run eta eval_every evaluate
-    executor fixed_params from_checkpoint fullsearch help infer input jit
-    keep_checkpoint_every_n_hours log_every lr lr_schedule max_iter max_to_keep min_iter
-    model_name nb_process optimizer promote random_seed ray_address result_dir
+    batch_size best debug decay_steps deterministic device dry_run eta eval_every
+    eval_examples evaluate executor fixed_params from_checkpoint fullsearch help infer
+    input jit keep_checkpoint_every_n_hours log_every lr lr_schedule max_iter max_to_keep min_iter
+    model_name nb_process optimizer output promote random_seed ray_address result_dir
     save_checkpoint_secs save_every search search_seed step threads verify
 """.split()
 OWN = {
@@ -48,6 +51,10 @@ def test_every_hyper_parameter_stands_in_the_readme_with_its_default(name):
     for setting in MODELS[name].hyperparameters:
         row = rf"^\| `{setting.name}` \|.*`{re.escape(str(setting.default))}`.*\|$"
         assert re.search(row, readme, re.M), f"{setting.name} of {name}"
+
+
+def test_h_is_help(shell):
+    assert shell("-h", "--model_name=MNIST") == shell("--help", "--model_name=MNIST")
 
 
 def test_help_comes_without_loading_tensorflow():
@@ -90,6 +97,8 @@ def test_help_comes_without_loading_tensorflow():
         ("--infer", ["--infer needs --result_dir"]),
         ("--evaluate", ["--evaluate needs --result_dir"]),
         ("--input=2", ["--input goes with --infer"]),
+        ("--output=x.npz", ["--output goes with --infer"]),
+        ("--eval_examples=0", ["--eval_examples=0", "at least 1"]),
         ("--step=2", ["--step goes with"]),
         ("--infer --result_dir=R --step=last", ["--step=last", "neither"]),
         ("--infer --result_dir=R --best", ["--best goes with training"]),
@@ -164,9 +173,13 @@ def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run)
     folder, result = line_run
     status, output, _ = shell("--infer", f"--result_dir={folder}", "--input=2,-1")
     assert status == 0
-    assert re.fullmatch(r"x = 2: y = [56]\.\d+\nx = -1: y = -[23]\.\d+\n", output)
+    first = rf"Step 200 of {re.escape(str(folder))} answers --input=2,-1: x float32 \[2\]\n"
+    assert re.fullmatch(rf"{first}x = 2: y = [56]\.\d+\nx = -1: y = -[23]\.\d+\n", output)
     status, output, _ = shell("--infer", f"--result_dir={folder}", "--input=1234.5,20000.5")
-    assert re.fullmatch(r"x = 1234\.5: y = 3\d{3}(\.\d+)?\nx = 20000\.5: y = [56]\d{4}.*\n", output)
+    lines = output.split("\n", 1)[1]
+    assert re.fullmatch(r"x = 1234\.5: y = 3\d{3}(\.\d+)?\nx = 20000\.5: y = [56]\d{4}.*\n", lines)
+    status, output, _ = shell("--infer", f"--result_dir={folder}", "--step=0")
+    assert output.startswith(f"Step 0 of {folder} answers examples of its own (no --input): x ")
     before = records_of(folder / "metrics.jsonl")
     for _ in range(2):
         status, output, _ = shell("--evaluate", f"--result_dir={folder}")
@@ -190,8 +203,59 @@ def test_main_works_from_any_folder_and_keeps_the_screen_clean(tmp_path):
         "LinearRegression with random_seed 4",
         "Results go to here",
     ]
-    assert re.fullmatch(r"Step 100: loss = [\d.]+ \(\d+\.\d\d sec\)", lines[4])
+    numbers = r"loss = [\d.]+, absolute_error = [\d.]+"
+    assert re.fullmatch(rf"Step 10: train {numbers} \| valid {numbers}", lines[4])
+    assert re.fullmatch(r"Step 100: loss = [\d.]+ \(\d+\.\d\d sec\)", lines[13])
+    (train, valid, test), (line, *_) = lines[-5:-2], lines[-2:]
+    for split, shown in {"train": train, "valid": valid, "test": test}.items():
+        assert re.fullmatch(rf"{split}: {numbers} \(100 examples\)", shown)
     assert (tmp_path / "here" / "fit.png").exists()
+    # What it says to do next can be pasted.
+    (python, *pasted) = shlex.split(line.removeprefix("Next: "))
+    assert python == "python"
+    answer = subprocess.run(
+        [sys.executable, *pasted], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.startswith("Step 200 of here answers ") and "y = " in answer.stdout
+
+
+def test_a_contradiction_on_resume_is_told_before_tensorflow_is_imported(line_run):
+    code = (
+        "import sys, main; status = main.main(['main.py', *sys.argv[1:]]);"
+        "print('loaded:', 'tensorflow.python' in sys.modules); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code, f"--result_dir={line_run[0]}", "--lr=0.1"]
+    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert answer.returncode == 2 and "lr=0.5 (now 0.1)" in answer.stderr
+    assert answer.stdout == "loaded: False\n"
+
+
+def test_predictions_go_to_a_file_of_arrays(shell, line_run, tmp_path):
+    flags = ["--infer", f"--result_dir={line_run[0]}", "--input=2,-1"]
+    status, output, errors = shell(*flags, f"--output={tmp_path / 'here.npz'}")
+    assert (status, errors) == (0, "")
+    assert output.endswith(f"Written to {tmp_path / 'here.npz'}: y float32 [2]\n")
+    with (
+        np.load(tmp_path / "here.npz") as arrays,
+        make_model({"result_dir": str(line_run[0])}) as model,
+    ):
+        model.restore()
+        expected = model.infer({"x": np.array([2, -1], np.float32)})["y"]
+        assert np.array_equal(arrays["y"], expected) and arrays["y"].dtype == np.float32
+    assert_refused(shell(*flags, "--output=here.json"), "--output=here.json", ".npz")
+    nowhere = tmp_path / "none" / "here.npz"
+    answer = shell(*flags, f"--output={nowhere}")
+    assert answer[0] == 1 and answer[2] == f"error: {nowhere}: No such file or directory\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell")
+def test_a_run_whose_output_nobody_reads_goes_on_to_its_end(toy_project, tmp_path):
+    command = f"{sys.executable} main.py --nojit --random_seed=1 --result_dir={tmp_path / 'run'}"
+    script = f"set -o pipefail; {command} 2>&1 | head -1"
+    answer = subprocess.run(["bash", "-c", script], cwd=toy_project, capture_output=True, text=True)
+    assert (answer.returncode, answer.stdout) == (0, "Importing TensorFlow ...\n")
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "complete"
+    assert "Step 100: loss" in (tmp_path / "run" / "train.log").read_text()
     assert not (PROJECT / "here").exists()
 
 

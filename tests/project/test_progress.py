@@ -46,6 +46,7 @@ def test_main_draws_the_bar_on_a_real_terminal(tmp_path):
 
     leader, follower = pty.openpty()
     command = [sys.executable, str(PROJECT / "main.py"), f"--result_dir={tmp_path / 'run'}"]
+    command.append("--eval_every=100")
     with subprocess.Popen(command, stdout=follower, stderr=follower) as process:
         os.close(follower)
         text = b""
@@ -54,6 +55,9 @@ def test_main_draws_the_bar_on_a_real_terminal(tmp_path):
     os.close(leader)
     assert process.returncode == 0
     assert b"Step 200/200" in text and b"Step 100: loss" not in text
+    shown = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", text)  # without what moves the cursor
+    for step in (100, 200):  # above the bar, on a line of its own
+        assert re.search(rb"[\r\n]Step %d: train loss = [^|]*\| valid loss = " % step, shown)
     assert b"oneDNN" not in text and b"Fitted y" in text
 
 

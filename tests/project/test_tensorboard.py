@@ -8,11 +8,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
+from runs import curves, metrics, train
+from toy import Toy
 
-from models import make_model
+from models import MODELS, make_model
+from training.evaluation import arrays_of
 from training.files import PROJECT
 
 
@@ -28,23 +33,122 @@ def points(folder):
     for event in events(folder):
         for value in event.summary.value:
             found[value.tag].append(event.step)
-    return found
+    return {tag: steps for tag, steps in found.items() if not tag.startswith("_")}
 
 
-def test_curves_variables_summaries_and_graph_are_recorded(finished):
+def test_curves_and_variables_are_recorded(finished):
     folder, _ = finished
-    train, valid = points(folder / "train"), points(folder / "valid")
-    assert train["loss"] == [20, 40, 60, 80, 100, 120]
-    assert valid["loss"] == valid["accuracy"] == [40, 80, 120]
-    for statistic in ("mean", "std", "min", "max"):
-        assert train[f"hidden/weights/{statistic}"] == [40, 80, 120]
-    assert train["hidden/weights"] == [40, 80, 120]
-    assert train["summaries/points"] == [40, 80, 120]
+    logged, evaluated = [20, 40, 60, 80, 100, 120], [40, 80, 120]
+    variables = [
+        f"{layer}/{name}" for layer in ("hidden", "logits") for name in ("weights", "biases")
+    ]
+    assert points(folder / "train") == {
+        "loss": evaluated,
+        "accuracy": evaluated,
+        "training/batch_loss": logged,
+        "training/examples_per_second": logged,
+        "training/learning_rate": evaluated,
+        "training/gradient_norm": evaluated,
+        **dict.fromkeys(variables, evaluated),  # histograms, and no curves beside them
+    }
+    assert points(folder / "valid") == {
+        "loss": evaluated,
+        "accuracy": evaluated,
+        "summaries/points": evaluated,
+        "summaries/twice_the_loss": evaluated,
+    }
+
+
+def test_curves_have_the_values_of_the_records_and_of_the_model(finished, small):
+    folder, drawn = finished[0], curves(finished[0])
+    for split, writer in (("train_sample", "train"), ("valid", "valid")):
+        for name in ("loss", "accuracy"):
+            records = [r for r in metrics(folder) if r["split"] == split]
+            expected = [(r["step"], pytest.approx(r[name])) for r in records]
+            assert drawn[writer, name] == expected and expected
+    # The toy has 60 examples of valid: the model's own summary is of all of them.
+    loss = dict(drawn["valid", "loss"])[120]
+    assert dict(drawn["valid", "summaries/twice_the_loss"])[120] == pytest.approx(2 * loss)
+    rates = [(step, pytest.approx(0.3)) for step in (40, 80, 120)]
+    assert drawn["train", "training/learning_rate"] == rates
+    with make_model({"result_dir": str(folder)}) as model:
+        model.restore()
+        few = {n: array[:16] for n, array in arrays_of(model, "train_sample").items()}
+        with model.graph.as_default():
+            gradients = tf.gradients(model.evaluation_loss, model.variables)
+        feed = {model.batch[name]: array for name, array in few.items()}
+        parts = model.session.run(gradients, feed)
+    norm = np.sqrt(sum(np.sum(np.square(part)) for part in parts))
+    assert dict(drawn["train", "training/gradient_norm"])[120] == pytest.approx(norm)
+
+
+def test_a_variable_that_is_one_number_is_one_curve(line_run):
+    folder, _ = line_run
+    drawn = curves(folder)
+    with make_model({"result_dir": str(folder)}) as model:
+        model.restore()
+        weights = model.weights()
+    for name in ("weight", "bias"):
+        steps, values = zip(*drawn["train", f"variables/{name}"], strict=True)
+        assert list(steps) == list(range(10, 201, 10)) and values[-1] == weights[name]
+    assert not [tag for tag in points(folder / "train") if "weight" in tag][1:]
+
+
+def test_the_learning_rate_that_is_drawn_follows_the_schedule(small, tmp_path):
+    train(small | {"lr_schedule": "cosine", "decay_steps": 80})
+    drawn = dict(curves(tmp_path / "run")["train", "training/learning_rate"])
+    assert drawn == {40: pytest.approx(0.15), 80: pytest.approx(0), 120: pytest.approx(0)}
+
+
+def drawn_graph(folder):
     graph = tf.compat.v1.GraphDef()
     (text,) = [event.graph_def for event in events(folder / "train") if event.graph_def]
     graph.ParseFromString(text)
-    scopes = {node.name.split("/")[0] for node in graph.node}
-    assert {"hidden", "logits", "loss", "evaluation"} <= scopes
+    return graph
+
+
+def test_the_graph_page_shows_inputs_layers_loss_metrics_and_optimizer(finished, line_run):
+    graph = drawn_graph(finished[0])
+    boxes = {node.name.split("/")[0] for node in graph.node if "/" in node.name}
+    single = {node.name for node in graph.node if "/" not in node.name}
+    assert boxes == {"hidden", "logits", "loss", "evaluation", "predictions", "training_step"}
+    assert single == {"points", "labels", "lr", "global_step", "Relu", "predictions"} - boxes
+    operations = {node.name: node for node in graph.node}
+    assert "hidden/matmul" in operations and "hidden/weights" in operations  # in one box
+    for node in graph.node:
+        assert all(name.strip("^").split(":")[0] in operations for name in node.input)
+    gradients = [n for n in operations if n.startswith("training_step/gradients/")]
+    assert any("/hidden/matmul_grad" in name for name in gradients)
+    assert not graph.library.function  # the compiled steps are one opaque node
+    line = {node.name.split("/")[0] for node in drawn_graph(line_run[0]).node}
+    assert {"x", "weight", "mul", "bias", "add", "y", "loss", "training_step"} <= line
+
+
+class Branches(Toy):
+    """Calls functions in its layers, and has a variable on which only training depends."""
+
+    def inference(self, batch, training):
+        outputs = super().inference(batch, training)
+        extra = self.truncated_normal("extra", [2], stddev=0.1)
+        big = tf.reduce_sum(batch["points"]) > 0
+        outputs = tf.cond(big, lambda: outputs, lambda: tf.nn.relu(outputs))
+        return outputs + extra if training else outputs
+
+
+def test_a_model_with_conditions_and_variables_of_training_alone_is_drawn(small, monkeypatch):
+    monkeypatch.setitem(MODELS, "Branches", Branches)
+    settings = small | {"model_name": "Branches", "optimizer": "momentum", "eval_every": 20}
+    train(settings, until=40)
+    folder = Path(small["result_dir"])
+    graph = drawn_graph(folder)
+    called = {value.func.name for node in graph.node for value in node.attr.values()} - {""}
+    assert called <= {function.signature.name for function in graph.library.function} and called
+    with tf.Graph().as_default():
+        tf.import_graph_def(graph, name="")  # a whole graph, with no end loose
+    assert "training/gradient_norm" in points(folder / "train")
+    with make_model({"result_dir": str(folder)}) as model:
+        model.restore()
+        assert np.any(model.weights()["extra/Momentum"])
 
 
 def test_a_resumed_run_tells_tensorboard_what_to_forget(small, tmp_path):
@@ -58,7 +162,8 @@ def test_a_resumed_run_tells_tensorboard_what_to_forget(small, tmp_path):
         if event.session_log.status == tf.compat.v1.SessionLog.START
     ]
     assert starts == [51]
-    assert points(tmp_path / "run" / "train")["loss"] == [20, 40, 60, 80, 100, 120]
+    found = points(tmp_path / "run" / "train")["training/batch_loss"]
+    assert found == [20, 40, 60, 80, 100, 120]
 
 
 def test_a_run_goes_on_when_an_event_file_was_deleted(small, tmp_path):
@@ -68,7 +173,7 @@ def test_a_run_goes_on_when_an_event_file_was_deleted(small, tmp_path):
     next(iter((tmp_path / "run" / "train").glob("*.00000"))).unlink()
     with make_model(small) as model:
         assert model.train()["status"] == "complete"
-    assert points(tmp_path / "run" / "train")["loss"] == [40, 60, 80, 100, 120]
+    assert points(tmp_path / "run" / "train")["training/batch_loss"] == [40, 60, 80, 100, 120]
 
 
 def free_port():
@@ -105,7 +210,10 @@ def test_a_tensorboard_server_shows_the_run(finished, tmp_path):
         assert [step for _, step, _ in curve] == [40, 80, 120]
         assert all(0 <= value <= 1 for _, _, value in curve)
         session = ask_hparams(base, deadline)
-        assert {"lr", "units"} <= set(session["hparams"])
+        hparams = session["hparams"]
+        assert {"lr", "units"} <= set(hparams)
+        assert (hparams["model_name"], hparams["random_seed"]) == ("Toy", 7)
+        assert session["sessions"][0]["status"] == "STATUS_SUCCESS"
     finally:
         server.kill()
         server.wait()
@@ -113,7 +221,7 @@ def test_a_tensorboard_server_shows_the_run(finished, tmp_path):
 
 def ask_hparams(base, deadline):
     """The one session group on TensorBoard's HPARAMS page."""
-    statuses = ["STATUS_RUNNING", "STATUS_UNKNOWN"]
+    statuses = ["STATUS_RUNNING", "STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE"]
     body = json.dumps({"startIndex": 0, "sliceSize": 9, "allowedStatuses": statuses})
     url = f"{base}/plugin/hparams/session_groups"
     request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"})
@@ -129,3 +237,27 @@ def test_without_the_tensorboard_package_a_run_works_all_the_same(tmp_path):
     answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     assert points(tmp_path / "valid")["loss"] == [10]
+
+
+@pytest.mark.parametrize("lr, status", [(0.3, "STATUS_SUCCESS"), (1000.0, "STATUS_FAILURE")])
+def test_the_hparams_page_is_told_how_a_run_ended(tmp_path, lr, status):
+    pytest.importorskip("tensorboard")
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+    settings = {"lr": lr, "jit": False, "random_seed": 0, "result_dir": str(tmp_path)}
+    train(settings, until=2)
+    assert ends(tmp_path, plugin_data_pb2) == []  # a run that is paused has not ended
+    train(settings)
+    assert ends(tmp_path, plugin_data_pb2) == [api_pb2.Status.Value(status)]
+
+
+def ends(folder, plugin_data_pb2):
+    """The status in each end of a session that is recorded for the HPARAMS page."""
+    found = []
+    for event in events(folder / "valid"):
+        for value in event.summary.value:
+            if value.tag == "_hparams_/session_end_info":
+                data = plugin_data_pb2.HParamsPluginData()
+                data.ParseFromString(value.metadata.plugin_data.content)
+                found.append(data.session_end_info.status)
+    return found

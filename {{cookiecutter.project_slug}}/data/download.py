@@ -3,8 +3,9 @@
     python data/download.py
     python data/download.py --mirror=URL     # a web folder with the four files
     python data/download.py --mirror=FOLDER  # or a folder on this machine
+    python data/download.py --repair         # in place of a damaged data/mnist
 
-If data/mnist exists, it is checked and nothing is downloaded.
+If data/mnist exists, it is checked and nothing is downloaded, unless --repair finds it damaged.
 """
 
 import argparse
@@ -47,15 +48,18 @@ log = logging.getLogger("data")
 pooch.get_logger().setLevel("ERROR")  # it would report every try
 
 
-def download(mirror: str | Path | None = None, folder: str | Path = FOLDER) -> None:
+def download(
+    mirror: str | Path | None = None, folder: str | Path = FOLDER, repair: bool = False
+) -> None:
     """Write {train,valid,test}/{images,labels}.npy into a new folder: all six files or nothing.
 
     `mirror` is a URL or a folder with the four files of MNIST, with or without .gz; by default the
-    variable MNIST_MIRROR, or else the public mirrors. If `folder` exists, nothing happens.
+    variable MNIST_MIRROR, or else the public mirrors. If `folder` exists, nothing happens; with
+    `repair`, a damaged one is replaced, once all files are there.
     ValueError if no mirror has all files undamaged, OSError if the folder cannot be written.
     """
     folder = Path(folder)
-    if folder.exists():
+    if folder.exists() and not (repair and is_damaged(folder)):
         return
     mirror = mirror or os.environ.get("MNIST_MIRROR")
     try:
@@ -64,6 +68,8 @@ def download(mirror: str | Path | None = None, folder: str | Path = FOLDER) -> N
             contents = fetch_files([mirror] if mirror else MIRRORS, temporary)
             complete = Path(temporary, "complete")  # others may read it, unlike `temporary` itself
             write_splits(contents, complete)
+            if repair and is_damaged(folder):  # still: another process may have been faster
+                folder.rename(Path(temporary, "damaged"))
             try:
                 complete.rename(folder)
             except OSError:
@@ -74,6 +80,18 @@ def download(mirror: str | Path | None = None, folder: str | Path = FOLDER) -> N
             f"{folder} cannot be written ({error}). {folder.parent} must be a writable folder with"
             " 150 MB of free space."
         ) from error
+
+
+def is_damaged(folder):
+    """Whether a folder exists and does not hold all six undamaged files."""
+    from data.loaders import load_mnist
+
+    try:
+        for split in SPLITS if folder.exists() else []:
+            load_mnist(split, folder)
+    except ValueError:
+        return True
+    return False
 
 
 def fetch_files(mirrors, temporary):
@@ -156,12 +174,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Download MNIST to data/mnist.")
     where = "where the four files are (default: the variable MNIST_MIRROR, or public mirrors)"
     parser.add_argument("--mirror", metavar="URL|FOLDER", help=where)
-    mirror = parser.parse_args(arguments).mirror
+    repair = "if data/mnist is damaged, remove it and download again"
+    parser.add_argument("--repair", action="store_true", help=repair)
+    given = parser.parse_args(arguments)
+    mirror = given.mirror
     if mirror == "":  # most likely an unset variable of the shell
         parser.error("--mirror is empty: give a URL or a folder")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        download(mirror, FOLDER)
+        download(mirror, FOLDER, given.repair)
         for split in SPLITS:
             load_mnist(split, FOLDER)
     except (OSError, ValueError) as error:

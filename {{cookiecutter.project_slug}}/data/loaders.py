@@ -40,9 +40,9 @@ def load_mnist(split: str, folder: str | Path | None = None) -> dict[str, np.nda
             if hashlib.sha256(array).hexdigest() != DIGESTS[f"{split}/{name}"]:
                 raise ValueError("its SHA-256 is wrong")
         except (OSError, ValueError) as error:
-            raise ValueError(
-                f"{path} is missing or damaged ({error}). Delete the folder {folder} and run"
-                " 'python data/download.py'."
-            ) from error
+            own = "Run 'python data/download.py --repair'."
+            other = f"Delete the folder {folder}: it is downloaded again."
+            remedy = own if folder == FOLDER else other
+            raise ValueError(f"{path} is missing or damaged ({error}). {remedy}") from error
         arrays[name] = array.reshape(-1, 28, 28) if name == "images" else array
     return arrays

@@ -18,7 +18,7 @@ from hpsearch.search import SearchFolder, run
 from settings import RUN_SETTINGS, ConfigError
 from training.files import PROJECT, read_json, write_json
 from training.loop import advance
-from training.messages import format_values, one_line
+from training.messages import format_values, main_command, one_line
 from training.provenance import read_provenance
 from training.signals import StopSignals
 
@@ -119,7 +119,7 @@ def search(model_class, given: dict, options: dict) -> int:
         print_best(folder)
         picture.draw(folder)
         quoted = shlex.quote(str(folder.path))
-        print(f"Next: python main.py --promote --result_dir={quoted}")
+        print(f"Next: {main_command()} --promote --result_dir={quoted}")
     return 0
 
 
@@ -210,5 +210,5 @@ def promote(path: str) -> int:
     print(f"{target.relative_to(PROJECT)}: {format_values(content['config'])}")
     if before:
         print(f"Before: {format_values(before['config'])}")
-    print(f"Next: python main.py --model_name={settings['model_name']} --best")
+    print(f"Next: {main_command()} --model_name={settings['model_name']} --best")
     return 0

@@ -36,7 +36,8 @@ class BasicModel:
     """One model in its own graph and session: `with MNIST(config) as model: model.train()`."""
 
     hyperparameters = ()  # the model's table
-    max_iter = 1000  # steps
+    max_iter = 1000  # steps, unless --max_iter says otherwise
+    eval_every = 1000  # steps, unless --eval_every says otherwise
     has_fake_data = False  # whether --fake_data is a flag of the model
     objective = ("loss", "min")  # what is best on valid, and in which direction
 
@@ -76,8 +77,11 @@ class BasicModel:
         """Build what --infer prints: {name: tensor [batch, ...]}."""
         return {"output": outputs}
 
-    def summaries(self, batch: Tensors) -> list:
-        """Build further TensorBoard summaries, such as images: a list of v1 summary ops."""
+    def summaries(self, batch: Tensors, outputs: "tf.Tensor", loss: "tf.Tensor") -> list:
+        """Build further TensorBoard summaries, such as images: a list of v1 summary ops.
+
+        They show the first 1,000 examples of valid at each evaluation.
+        """
         return []
 
     def parse_input(self, text: str) -> Arrays:
@@ -93,9 +97,10 @@ class BasicModel:
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:
         """The tables of everything that can be set for this model."""
-        max_iter, *others = RUN_SETTINGS
-        others = [s for s in others if cls.has_fake_data or s.name != "fake_data"]
-        return (*cls.hyperparameters, max_iter._replace(default=cls.max_iter), *others)
+        own = {"max_iter": cls.max_iter, "eval_every": cls.eval_every}
+        run = (s._replace(default=own.get(s.name, s.default)) for s in RUN_SETTINGS)
+        run = (s for s in run if cls.has_fake_data or s.name != "fake_data")
+        return (*cls.hyperparameters, *run)
 
     @classmethod
     def get_random_config(cls, fixed_params: dict, seed: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class LinearRegression(BasicModel):
                 search=(0.01, 10.0), scale="log"),
     )  # fmt: skip
     max_iter = 200
+    eval_every = 10
     objective = ("loss", "min")
 
     def inputs(self, split):
@@ -51,6 +52,11 @@ class LinearRegression(BasicModel):
 
     def predictions(self, outputs):
         return {"y": outputs}
+
+    def summaries(self, batch, outputs, loss):
+        """Where the points lie, and where the line has them."""
+        values = {"x": batch["x"], "y": batch["y"], "line": outputs}
+        return [tf.compat.v1.summary.histogram(name, array) for name, array in values.items()]
 
     def parse_input(self, text):
         """Numbers with commas: --input=2 or --input=-1,0.5; by default 2, where y is about 6."""

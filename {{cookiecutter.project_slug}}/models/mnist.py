@@ -69,10 +69,17 @@ class MNIST(BasicModel):
         probabilities = tf.nn.softmax(outputs)
         return {"digit": tf.argmax(outputs, axis=1), "probability": tf.reduce_max(probabilities, 1)}
 
-    def summaries(self, batch):
-        """The first images, as they come in."""
-        images = tf.expand_dims(batch["images"], -1)
-        return [tf.compat.v1.summary.image("inputs", images, max_outputs=10)]
+    def summaries(self, batch, outputs, loss):
+        """The first images with labels and answers, and the logits of all."""
+        images, labels = tf.expand_dims(batch["images"][:10], -1), batch["labels"][:10]
+        numbers = (tf.range(tf.size(labels)), labels, tf.argmax(outputs[:10], axis=1))
+        number, label, answer = map(tf.as_string, numbers)
+        texts = tf.strings.join(["image ", number, ": label ", label, ", answer ", answer])
+        return [
+            tf.compat.v1.summary.image("images", images, max_outputs=10),
+            tf.compat.v1.summary.text("labels", texts),
+            tf.compat.v1.summary.histogram("logits", outputs),
+        ]
 
     def parse_input(self, text):
         """Images of 28 x 28 grey levels: a .npy file, uint8 [n, 28, 28], or a .png of one digit."""

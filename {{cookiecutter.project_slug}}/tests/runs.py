@@ -34,14 +34,14 @@ def metrics(folder):
 
 
 def curves(folder):
-    """What TensorBoard draws: {(split, tag): [(step, value), ...]}."""
+    """What TensorBoard draws, but for times: {(split, tag): [(step, value), ...]}."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = {}
     for split in ("train", "valid"):
         events = EventAccumulator(str(folder / split), {"scalars": 0})
         events.Reload()
-        for tag in events.Tags()["scalars"]:
+        for tag in set(events.Tags()["scalars"]) - {"training/examples_per_second"}:
             found[split, tag] = [(point.step, point.value) for point in events.Scalars(tag)]
     return found
 

@@ -66,7 +66,10 @@ def test_a_signal_during_the_start_trains_no_step(small, monkeypatch):
 
 def test_a_finished_run_gives_its_metrics_again(finished, copy_of_finished):
     again = train({"result_dir": str(copy_of_finished)})
-    assert again["valid"] == finished[1]["valid"] and again["test"] == finished[1]["test"]
+    assert {s: again[s] for s in ("train_sample", "valid", "test", "examples")} == {
+        s: finished[1][s] for s in ("train_sample", "valid", "test", "examples")
+    }
+    assert metrics(copy_of_finished) == metrics(finished[0])  # recorded once
 
 
 def test_a_run_in_the_home_folder_is_found_by_the_shell(small, tmp_path, monkeypatch):
@@ -82,7 +85,7 @@ def test_a_run_paused_at_its_last_step_is_evaluated_when_that_becomes_the_end(sm
     train(small, until=35)
     result = train({"result_dir": small["result_dir"], "max_iter": 35})
     records = [(r["step"], r["split"]) for r in metrics(tmp_path / "run")]
-    assert records == [(20, "train"), (35, "valid"), (35, "test")]
+    assert records == [(20, "train"), (35, "train_sample"), (35, "valid"), (35, "test")]
     assert set(result["valid"]) == {"loss", "accuracy"}
     assert read(tmp_path / "run", "checkpoints/best.json") == {"step": 35, "valid": result["valid"]}
 
@@ -164,4 +167,4 @@ def test_a_killed_run_ends_with_the_weights_and_metrics_of_one_that_was_not(toy_
         train(settings | {"result_dir": str(path), "max_iter": last})
     assert digests(tmp_path / "killed") == digests(tmp_path / "straight")
     assert metrics(tmp_path / "killed") == metrics(tmp_path / "straight")
-    assert len(metrics(tmp_path / "killed")) == last // 100 + last // 1000 + 1
+    assert len(metrics(tmp_path / "killed")) == last // 100 + 2 * (last // 1000) + 1

@@ -22,7 +22,7 @@ def test_a_finished_run_holds_everything(finished, small):
     names = {p.name for p in folder.iterdir()}
     assert names == {
         ".lock", "config.json", "status.json", "metrics.jsonl", "train.log", "checkpoints", "train",
-        "valid",
+        "valid", "loss.png",
     }  # fmt: skip
     config = read(folder, "config.json")
     assert config["config"] == small | config["config"]
@@ -33,7 +33,11 @@ def test_a_finished_run_holds_everything(finished, small):
     splits = [(r["step"], r["split"]) for r in metrics(folder)]
     train_records = [(step, "train") for step in range(20, 121, 20)]
     assert sorted(splits) == sorted(
-        [*train_records, (40, "valid"), (80, "valid"), (120, "valid"), (120, "test")]
+        [
+            *train_records,
+            *((step, split) for step in (40, 80, 120) for split in ("train_sample", "valid")),
+            (120, "test"),
+        ]
     )
     assert list(digests(folder)) == [0, 40, 80, 120]
     pointer = (folder / "checkpoints" / "checkpoint").read_text()
@@ -140,4 +144,4 @@ def test_the_log_of_a_run_has_the_lines_of_the_console(small, tmp_path, capsys):
     train(small)
     console = [line for line in capsys.readouterr().out.splitlines() if "Compiling" not in line]
     assert (tmp_path / "run" / "train.log").read_text().splitlines() == console
-    assert console[0] == "Toy with random_seed 7" and console[-1].startswith("Step 120: loss")
+    assert console[0] == "Toy with random_seed 7" and console[-1].startswith("Step 120: train loss")

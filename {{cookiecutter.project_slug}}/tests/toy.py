@@ -49,8 +49,11 @@ class Toy(BasicModel):
         correct = tf.equal(tf.argmax(outputs, axis=1), tf.cast(batch["labels"], tf.int64))
         return {"accuracy": tf.cast(correct, tf.float32)}
 
-    def summaries(self, batch):
-        return [tf.compat.v1.summary.histogram("points", batch["points"])]
+    def summaries(self, batch, outputs, loss):
+        return [
+            tf.compat.v1.summary.histogram("points", batch["points"]),
+            tf.compat.v1.summary.scalar("twice_the_loss", 2 * loss),
+        ]
 
     def predictions(self, outputs):
         return {"label": tf.argmax(outputs, axis=1)}

@@ -35,6 +35,7 @@ from training.messages import one_line
 
 log = logging.getLogger(__name__)
 PREFIX = "model.ckpt"
+KEPT_BYTES = 10**9  # of the newest checkpoints, unless --max_to_keep gives their number
 FIELDS = {"step": int, "files": dict, "weights_sha256": str, "time": float}  # of every line
 
 
@@ -154,7 +155,9 @@ class Checkpoints:
 
     def rotate(self) -> None:
         """Remove the files of all but the newest, the best and the permanent checkpoints."""
-        newest = {record["step"] for record in self.kept[-self.config["max_to_keep"] :]}
+        size = sum(p.stat().st_size for p in self.path.glob(f"{PREFIX}-{self.last_step()}.*"))
+        count = self.config["max_to_keep"] or min(50, max(5, KEPT_BYTES // max(1, size)))
+        newest = {record["step"] for record in self.kept[-count:]}
         keep = newest | {self.best}
         for record in self.kept[:]:
             if record["step"] not in keep and not record.get("permanent"):

@@ -94,17 +94,18 @@ def kind_of(value) -> str:
     return "a tensor" if tf.is_tensor(value) else type(value).__name__
 
 
-def build_step(model) -> None:
+def build_step(model) -> "tf.Tensor":
     """Build a training step that is never run; ValueError if it makes variables that it must not.
 
     It creates the optimizers' slots in the model's own graph: in the compiled function's graph,
-    which is built by the same method later, no variable can be made.
+    which is built by the same method later, no variable can be made. TensorBoard's graph page shows
+    it. Returns its loss.
     """
     size, failure = model.config["batch_size"], None
     before = {v.op.name for v in tf.compat.v1.global_variables()}
-    batch = {n: tf.ensure_shape(t, [size, *t.shape[1:]]) for n, t in model.batch.items()}
     try:
-        with tf.name_scope("optimizer"):
+        with tf.name_scope("training_step"):
+            batch = {n: tf.ensure_shape(t, [size, *t.shape[1:]]) for n, t in model.batch.items()}
             loss = model.train_step(batch)
         if not tf.is_tensor(loss):
             raise ValueError(
@@ -118,6 +119,7 @@ def build_step(model) -> None:
         raise ValueError(f"{type(model).__name__}.{problem}") from None
     if failure:
         raise failure
+    return loss
 
 
 def problem_of_step(before, failure):

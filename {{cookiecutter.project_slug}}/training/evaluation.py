@@ -4,15 +4,37 @@ import numpy as np
 import tensorflow as tf
 
 from training import contract
-from training.batches import check_finite, fed
+from training.batches import check_finite, fed, random_stream
 
 BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
+SAMPLE = "train_sample"  # a fixed sample of train, which is evaluated as valid is
+
+
+def arrays_of(model, split: str) -> dict[str, np.ndarray]:
+    """The arrays of train, valid, test or SAMPLE: {name: array [examples, ...]}.
+
+    The sample has --eval_examples examples of train, and follows from random_seed.
+    """
+    if split != SAMPLE:
+        return model.load(split)
+    order = random_stream(model.config["random_seed"], SAMPLE).permutation(model.examples)
+    rows = np.sort(order[: model.config["eval_examples"]])
+    return {name: array[rows] for name, array in model.load("train").items()}
+
+
+def count_examples(model, split: str) -> int:
+    """How many examples an evaluation of a split averages over."""
+    if split == SAMPLE:
+        return min(model.config["eval_examples"], model.examples)
+    return len(next(iter(model.load(split).values())))
 
 
 def evaluate(model, split: str) -> dict[str, float]:
-    """Loss and metrics over all examples of a split, as {name: float}."""
-    arrays = model.load(split)
-    examples, total = len(next(iter(arrays.values()))), 0.0
+    """Loss and metrics over all examples of a split or SAMPLE, as {name: float}.
+
+    Dropout and the like are off: inference is called with training=False.
+    """
+    arrays, examples, total = arrays_of(model, split), count_examples(model, split), 0.0
     parts = {name: [] for name in model.metrics}
     for first in range(0, examples, BATCH):
         feed = fed(model.batch, {n: array[first : first + BATCH] for n, array in arrays.items()})
@@ -35,6 +57,26 @@ def mean(values: np.ndarray) -> float:
     for first in range(0, len(values), BATCH):
         total += float(np.sum(values[first : first + BATCH], dtype=np.float64))
     return total / len(values)
+
+
+def inspect(model) -> tuple[dict[str, float], dict[str, np.ndarray], bytes | None]:
+    """What TensorBoard shows beside loss and metrics, at the model's step.
+
+    Returns {tag: scalar}: the learning rate of the next step, the norm of the gradient of the loss
+    on the first --batch_size examples of SAMPLE, without dropout, and the variables that are one
+    number; {name: array} of the other variables; and the model's own summaries of the first
+    examples of valid, a serialized v1 Summary.
+    """
+    few = {n: array[: model.config["batch_size"]] for n, array in arrays_of(model, SAMPLE).items()}
+    variables = {variable.op.name: variable for variable in model.variables}
+    feed = fed(model.batch, few) | {model.lr: model.config["lr"]}
+    scalars, arrays = model.session.run([model.watched, variables], feed)
+    scalars |= {f"variables/{name}": array for name, array in arrays.items() if array.size == 1}
+    arrays = {name: array for name, array in arrays.items() if array.size > 1}
+    if model.summary is None:
+        return scalars, arrays, None
+    few = {name: array[:BATCH] for name, array in model.load("valid").items()}
+    return scalars, arrays, model.session.run(model.summary, fed(model.batch, few))
 
 
 def infer(model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

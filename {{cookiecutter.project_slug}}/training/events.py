@@ -1,5 +1,11 @@
 """What TensorBoard shows: curves for train and valid, the graph, every variable, images.
 
+loss, accuracy, ...    of an evaluation: of the sample of train and of valid, in one chart
+training/...           batch_loss and examples_per_second, of the training steps; learning_rate and
+                       gradient_norm, at each evaluation
+variables/...          variables that are one number; of the others, histograms
+summaries/...          what a model's own `summaries` gives
+
 TensorBoard reads files of records, each a protocol buffer `Event`. One file for train and one for
 valid let it draw both curves into one chart. Every start of a run adds two new files.
 """
@@ -13,12 +19,13 @@ import numpy as np
 import tensorflow as tf
 
 from training.files import sync
+from training.graph_page import drawing
 from training.messages import one_line
 
 
 def scalar(tag, value):
     """One point of a curve."""
-    return tf.compat.v1.Summary.Value(tag=tag, simple_value=value)
+    return tf.compat.v1.Summary.Value(tag=tag, simple_value=np.asarray(value).item())
 
 
 def histogram(tag, values):
@@ -56,9 +63,10 @@ class Events:
                 self.writers[split] = tf.io.TFRecordWriter(str(self.paths[split]))
             self.add(split, file_version="brain.Event:2")
         if is_new:
-            graph = model.graph.as_graph_def(add_shapes=True)
+            graph = drawing(model.graph, model.drawn)
             self.add("train", graph_def=graph.SerializeToString())
-            self.add_hyperparameters({s.name: model.config[s.name] for s in model.hyperparameters})
+            names = ["model_name", *(s.name for s in model.hyperparameters), "random_seed"]
+            self.add_hyperparameters({name: model.config[name] for name in names})
         else:
             # TensorBoard drops what an earlier process recorded from this step on.
             start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
@@ -73,20 +81,27 @@ class Events:
             content = summary.session_start_pb(hyperparameters).SerializeToString()
             self.add("valid", summary=tf.compat.v1.Summary.FromString(content))
 
-    def add_scalars(self, split: str, points: dict[int, dict[str, float]]) -> None:
-        """Add {step: {name: value}} to the curves of a split."""
-        for step, values in points.items():
-            parts = [scalar(name, value) for name, value in values.items()]
-            self.add(split, step, summary=tf.compat.v1.Summary(value=parts))
+    def add_end(self, succeeded: bool, step: int) -> None:
+        """Add how a run ended to the HPARAMS page, if the package tensorboard is installed."""
+        with contextlib.suppress(ImportError):
+            from tensorboard.plugins.hparams import api_pb2, summary
 
-    def add_variables(self, step: int, arrays: dict[str, np.ndarray]) -> None:
-        """Add mean, standard deviation, minimum, maximum and histogram of {name: array}."""
-        parts = []
-        for name, array in arrays.items():
-            for statistic in (np.mean, np.std, np.min, np.max):
-                parts.append(scalar(f"{name}/{statistic.__name__}", statistic(array)))
-            parts.append(histogram(name, array))
+            status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
+            content = summary.session_end_pb(status).SerializeToString()
+            self.add("valid", step, summary=tf.compat.v1.Summary.FromString(content))
+
+    def add_scalars(self, split: str, step: int, values: dict[str, float]) -> None:
+        """Add {name: value} to the curves of a split."""
+        parts = [scalar(name, value) for name, value in values.items()]
+        self.add(split, step, summary=tf.compat.v1.Summary(value=parts))
+
+    def add_inspection(self, step, scalars, arrays, summary: bytes | None) -> None:
+        """Add what evaluation.inspect returns; the model's summary, of valid, to its curves."""
+        parts = [scalar(name, value) for name, value in scalars.items()]
+        parts += [histogram(name, array) for name, array in arrays.items()]
         self.add("train", step, summary=tf.compat.v1.Summary(value=parts))
+        if summary is not None:
+            self.add("valid", step, summary=tf.compat.v1.Summary.FromString(summary))
 
     def add(self, split: str, step: int = 0, **content) -> None:
         """Add one event; content: a field of the protocol buffer, such as summary."""

@@ -7,6 +7,8 @@ import logging
 import os
 from pathlib import Path
 
+import numpy as np
+
 log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -51,6 +53,17 @@ def overwrite(path: Path, text: str) -> None:
     with open(path, "r+", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.truncate()
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write {name: array} to an .npz file, in place of an older one."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -10,6 +10,9 @@ import numpy as np
 from settings import ConfigError, parse_step
 from training.checkpoints import Checkpoint, Checkpoints
 from training.divergence import Diverged, diagnose, first_not_finite
+from training.evaluation import SAMPLE, count_examples
+from training.loss_picture import draw_curves
+from training.messages import format_values
 from training.metrics import Values
 from training.progress import Progress
 from training.provenance import as_dict, read_provenance, recorded_config
@@ -17,6 +20,7 @@ from training.run import Run
 from training.signals import StopSignals
 
 log = logging.getLogger(__name__)
+EVALUATED = (SAMPLE, "valid")  # at each evaluation
 
 
 class Result(TypedDict):
@@ -25,8 +29,10 @@ class Result(TypedDict):
     status: str  # complete, interrupted or diverged
     step: int
     loss: float | None  # of the last step's batch; None if no step was trained
-    valid: Values  # at the last step; {} if the run is not complete
-    test: Values
+    train_sample: Values  # at the last evaluation; {} before the first
+    valid: Values
+    test: Values  # {} if the run is not complete
+    examples: dict[str, int]  # how many each of them was averaged over
     result_dir: str
     signal: int | None  # that interrupted it
     details: dict[str, Any]  # of a run that diverged, see training/divergence.py
@@ -36,8 +42,8 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
     """Train a model in a run folder, from the newest checkpoint there; see BasicModel.train."""
     config = model.config
     last = config["max_iter"] if until is None else min(until, config["max_iter"])
-    result = Result(status="interrupted", step=0, loss=None, valid={}, test={}, result_dir="",
-                    signal=None, details={})  # fmt: skip
+    result = Result(status="interrupted", step=0, loss=None, train_sample={}, valid={}, test={},
+                    examples={}, result_dir="", signal=None, details={})  # fmt: skip
     model.prepare_steps()  # a model's errors come before a file is written
     origin = find_origin(model)
     with run, StopSignals() as stop:
@@ -50,8 +56,8 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                     log_losses(model.step, losses, run, progress)
                     result["loss"], improved = float(losses[-1]), False
                     if is_due(model.step, config["eval_every"], config):
-                        result["valid"] = model.evaluate("valid")
-                        improved = run.log_valid(result["valid"])
+                        result |= (values := evaluate(model))
+                        improved = run.log_evaluation(model.step, values)
                     improved = improved and config["save_every"] > 0
                     if improved or run.checkpoints.is_due(model.step):
                         run.save()
@@ -60,7 +66,7 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                 result["details"] = rewind(model, run)
                 log_losses(model.step, error.losses[: model.step - noticed], run, progress)
         if model.step == config["max_iter"] and not result["valid"]:
-            result["valid"] = evaluate_once(model, run, "valid")
+            result |= evaluate_once(model, run, *EVALUATED)
         run.save()
         run.wait()
         result |= {"step": model.step, "result_dir": str(run), "signal": stop.received}
@@ -127,15 +133,20 @@ def log_losses(step, losses, run, progress):
         run.log_losses(due, progress.report(step, float(losses[-1]), due))
 
 
-def evaluate_once(model, run: Run, split: str) -> Values:
-    """Evaluate a split; the values are recorded once for each step."""
-    values = model.evaluate(split)
-    if all(record["step"] != model.step for record in run.metrics.records(split)):
-        if split == "valid":
-            run.log_valid(values)
-        else:
-            run.metrics.add(split, {model.step: values})
-            run.metrics.sync()
+def evaluate(model) -> dict[str, Values]:
+    """Evaluate the sample of train and valid, and show both."""
+    values = {split: model.evaluate(split) for split in EVALUATED}
+    train, valid = (format_values(found, digits=4) for found in values.values())
+    log.info(f"Step {model.step}: train {train} | valid {valid}")
+    return values
+
+
+def evaluate_once(model, run: Run, *splits: str) -> dict[str, Values]:
+    """Evaluate splits, and record those that have no record of this step yet."""
+    values = {split: model.evaluate(split) for split in splits}
+    known = {r["split"] for r in run.metrics.records() if r["step"] == model.step}
+    run.log_evaluation(model.step, {s: v for s, v in values.items() if s not in known})
+    run.metrics.sync()
     return values
 
 
@@ -175,8 +186,10 @@ def finish(model, run, result, final):
     else:
         result["status"] = "complete"
         if final:
-            result["test"] = evaluate_once(model, run, "test")
+            result |= evaluate_once(model, run, "test")
+            draw_curves(run.metrics.records(), run.path / "loss.png")
             for line in model.report(run.path):
                 log.info(line)
         run.finish("complete")
+    result["examples"] = {s: count_examples(model, s) for s in (*EVALUATED, "test") if result[s]}
     return result

@@ -5,12 +5,18 @@ messages go to standard output; a run writes the same lines to its train.log.
 """
 
 import contextlib
+import io
 import logging
+import os
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from training.files import PROJECT
 
 PACKAGES = ("data", "hpsearch", "models", "training")
 
@@ -52,6 +58,35 @@ def written_to(path: Path) -> Iterator[None]:
             logging.getLogger(package).removeHandler(handler)
 
 
+class Pipe(io.FileIO):
+    """Standard output or error whose reader may leave: what nobody reads is dropped."""
+
+    def write(self, data):
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return len(data)
+
+
+def drop_what_nobody_reads() -> None:
+    """Let `python main.py | head -1` train to its end: a long run does not fail with its reader."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not stream.isatty():  # None if it is closed
+            raw = io.BufferedWriter(Pipe(stream.fileno(), "w", closefd=False))
+            how = {n: getattr(stream, n) for n in ("encoding", "errors", "line_buffering")}
+            setattr(sys, name, io.TextIOWrapper(raw, write_through=stream.write_through, **how))
+
+
+def main_command() -> str:
+    """How to call main.py from the current folder, for lines to paste."""
+    try:
+        path = os.path.relpath(PROJECT / "main.py")
+    except ValueError:  # on another drive of Windows
+        path = str(PROJECT / "main.py")
+    return f"python {shlex.quote(path)}"
+
+
 def one_line(error: BaseException) -> str:
     """What an exception says, in one line; TensorFlow puts pages about its graph before it."""
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -62,13 +97,13 @@ def one_line(error: BaseException) -> str:
     return said[0] if said else type(error).__name__
 
 
-def format_value(value: Any) -> str:
+def format_value(value: Any, digits: int = 6) -> str:
     """A float with six significant digits, as many as float32 holds; anything else as text."""
     if isinstance(value, np.ndarray) and value.ndim:
-        return np.array2string(value, precision=6)
-    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
+        return np.array2string(value, precision=digits)
+    return f"{value:.{digits}g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
-def format_values(values: dict[str, Any]) -> str:
+def format_values(values: dict[str, Any], digits: int = 6) -> str:
     """Named values as text: "loss = 0.0816, accuracy = 0.982"."""
-    return ", ".join(f"{name} = {format_value(value)}" for name, value in values.items())
+    return ", ".join(f"{name} = {format_value(value, digits)}" for name, value in values.items())

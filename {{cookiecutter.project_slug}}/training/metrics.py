@@ -1,4 +1,9 @@
-"""metrics.jsonl of a run: one line per record, with step, split, loss and the model's metrics."""
+"""metrics.jsonl of a run: one line per record, with step, split, loss and the model's metrics.
+
+split   train: the loss of a training step on its own batch, every --log_every steps
+        train_sample, valid: loss and metrics of an evaluation, every --eval_every steps
+        test: loss and metrics at the end, or of --evaluate
+"""
 
 import math
 from pathlib import Path
@@ -15,10 +20,10 @@ class Metrics:
     def __init__(self, run_path: Path):
         self.path = run_path / "metrics.jsonl"
 
-    def add(self, split: str, points: dict[int, Values]) -> None:
-        """Add {step: {name: value}}; a value that is not finite becomes null."""
+    def add(self, *records: tuple[str, int, Values]) -> None:
+        """Add (split, step, {name: value}), ...; a value that is not finite becomes null."""
         lines = []
-        for step, values in points.items():
+        for split, step, values in records:
             finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
             lines.append({"step": step, "split": split, **finite})
         append_json(self.path, *lines)

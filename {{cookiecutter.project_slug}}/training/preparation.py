@@ -81,10 +81,14 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.optimizer = OPTIMIZERS[model.config["optimizer"]](
         lambda: learning_rate(model.config, model.lr, model.global_step)
     )
-    contract.build_step(model)
+    gradients = tf.gradients(model.evaluation_loss, model.variables, name="gradient_norm")
+    with tf.name_scope("watched"):
+        model.watched = watched(model, gradients)
+    step = contract.build_step(model)
     with tf.name_scope("summaries"):
-        own = model.summaries(model.batch)
+        own = model.summaries(model.batch, outputs, model.evaluation_loss)
         model.summary = v1.summary.merge(own) if own else None
+    model.drawn = [model.evaluation_loss, model.metrics, model.predicted, step]
     model.saver = v1.train.Saver(max_to_keep=None)
     model.saved = {v.op.name: v for v in v1.global_variables()}
     model.initializers = v1.global_variables_initializer()
@@ -99,6 +103,15 @@ def session(model) -> "tf.compat.v1.Session":
         opened.close()
         raise
     return opened
+
+
+def watched(model, gradients):
+    """What is recorded at each evaluation beside loss and metrics: {tag: float32 scalar}."""
+    rate = learning_rate(model.config, model.lr, model.global_step)
+    found = {"training/learning_rate": rate}
+    if any(gradient is not None for gradient in gradients):
+        found["training/gradient_norm"] = tf.linalg.global_norm(gradients)
+    return found
 
 
 def compiled_loop(model) -> tuple[CompiledLoop, bool]:

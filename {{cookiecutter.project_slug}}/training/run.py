@@ -2,7 +2,7 @@
 
 config.json     every setting, and what the run ran on: see training/provenance.py
 status.json     running | complete | interrupted | diverged | failed, the step, the reason
-metrics.jsonl   one line per record: step, split, loss, the model's metrics
+metrics.jsonl   one line per record: step, split, loss, the model's metrics; training/metrics.py
 train.log       the messages of the run, as on the console
 checkpoints/    see training/checkpoints.py
 train/ valid/   TensorBoard's files, see training/events.py
@@ -16,12 +16,10 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import tensorflow as tf
-
 from settings import ConfigError, check_contradictions
-from training.batches import fed
 from training.checkpoints import Checkpoint, Checkpoints
 from training.digests import digests
+from training.evaluation import SAMPLE, inspect
 from training.events import Events
 from training.files import overwrite, read_json, sync, write_json
 from training.folders import locked, run_folder
@@ -94,9 +92,9 @@ class Run:
         newest = self.checkpoints.newest(first_step)
         self.check_progress(newest, first_step)
         if keep:
-            if newest and newest["step"] > model.step:
-                raise ValueError(f"{self} has gone on to step {newest['step']}, beyond step "
-                                 f"{model.step}; save in another result_dir")  # fmt: skip
+            if newest and (last := newest["step"]) > model.step:
+                beyond = f"{self} has gone on to step {last}, beyond step {model.step}"
+                raise ValueError(f"{beyond}; save in another result_dir")
         elif newest:
             self.checkpoints.load(model, newest)
         elif origin:
@@ -170,25 +168,27 @@ class Run:
 
     def log_losses(self, losses: dict[int, float], examples_per_second: float) -> None:
         """Record {step: training loss}."""
-        points = {step: {"loss": loss} for step, loss in losses.items()}
-        speed = {"examples_per_second": round(examples_per_second)}
-        self.metrics.add("train", {step: values | speed for step, values in points.items()})
-        self.events.add_scalars("train", points)
+        speed = round(examples_per_second)
+        for step, loss in losses.items():
+            curves = {"training/batch_loss": loss, "training/examples_per_second": speed}
+            self.events.add_scalars("train", step, curves)
+        points = {n: {"loss": loss, "examples_per_second": speed} for n, loss in losses.items()}
+        self.metrics.add(*(("train", step, values) for step, values in points.items()))
 
-    def log_valid(self, values: Values) -> bool:
-        """Record an evaluation on valid, and the variables. Returns whether it is the best yet."""
-        model, step = self.model, self.model.step
-        self.metrics.add("valid", {step: values})
-        self.events.add_scalars("valid", {step: values})
-        variables = {variable.op.name: variable for variable in model.variables}
-        self.events.add_variables(step, model.session.run(variables))
-        if model.summary is not None:
-            few = {name: array[:10] for name, array in model.load("valid").items()}
-            summary = model.session.run(model.summary, fed(model.batch, few))
-            self.events.add("train", step, summary=tf.compat.v1.Summary.FromString(summary))
-        improved = is_better(values, self.best, model.objective)
-        if improved:
-            self.best = {"step": step} | values
+    def log_evaluation(self, step: int, values: dict[str, Values]) -> bool:
+        """Record {split: loss and metrics}, and with valid what else TensorBoard shows.
+
+        Returns whether valid is the best yet.
+        """
+        self.metrics.add(*((split, step, found) for split, found in values.items()))
+        if SAMPLE in values:  # under the name of train, so that a chart has both curves
+            self.events.add_scalars("train", step, values[SAMPLE])
+        valid = values.get("valid")
+        if valid:
+            self.events.add_scalars("valid", step, valid)
+            self.events.add_inspection(step, *inspect(self.model))
+        improved = bool(valid) and is_better(valid, self.best, self.model.objective)
+        self.best = {"step": step} | valid if improved else self.best
         return improved
 
     def save(self) -> None:
@@ -222,6 +222,8 @@ class Run:
         self.wait()
         self.note_best()
         self.checkpoints.rotate()
+        if status in ("complete", "diverged"):  # for good: others can be resumed
+            self.events.add_end(status == "complete", self.model.step)
         self.set_status(status, self.model.step, **about)
 
     def note_best(self):

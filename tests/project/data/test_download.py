@@ -207,6 +207,46 @@ def test_the_command_downloads_once_and_then_only_checks(
     assert len(list(folder.rglob("*.npy"))) == 5  # neither repaired nor removed
 
 
+@pytest.mark.parametrize("damage", ["missing", "changed", "a file"])
+def test_repair_replaces_damaged_data_and_leaves_undamaged_alone(
+    mirror, folder, assert_complete, monkeypatch, capsys, damage
+):
+    monkeypatch.setattr(module, "FOLDER", folder)
+    assert main([f"--mirror={mirror}", "--repair"]) == 0  # nothing there: a download
+    (folder / "mine").touch()
+    assert main([f"--mirror={DEAD_URL}", "--repair"]) == 0
+    assert (folder / "mine").exists()
+    labels = folder / "valid" / "labels.npy"
+    if damage == "changed":
+        labels.write_bytes(flip(labels.read_bytes(), -1))
+    elif damage == "missing":
+        labels.unlink()
+    else:
+        shutil.rmtree(folder)
+        folder.write_text("a file")
+    before = sorted(folder.rglob("*"))
+    assert main([f"--mirror={DEAD_URL}", "--repair"]) == 1  # all or nothing
+    assert sorted(folder.rglob("*")) == before and os.listdir(folder.parent) == ["mnist"]
+    assert main([f"--mirror={mirror}", "--repair"]) == 0
+    assert_complete(folder)
+    assert not (folder / "mine").exists() and "Traceback" not in capsys.readouterr().err
+
+
+def test_the_slower_of_two_repairs_keeps_the_files_of_the_faster(mirror, folder, monkeypatch):
+    folder.mkdir()
+    write_splits = module.write_splits
+
+    def write_while_another_finishes(contents, target):
+        write_splits(contents, target)
+        folder.rmdir()
+        write_splits(contents, folder)
+        (folder / "of the faster").touch()
+
+    monkeypatch.setattr(module, "write_splits", write_while_another_finishes)
+    download(mirror, folder, repair=True)
+    assert (folder / "of the faster").exists() and os.listdir(folder.parent) == ["mnist"]
+
+
 @pytest.mark.parametrize("wrong", ["--mirrors=x", "stray", "--mirror=", "--mirror"])
 def test_wrong_usage_is_status_2(wrong):
     with pytest.raises(SystemExit) as caught:

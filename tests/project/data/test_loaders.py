@@ -52,7 +52,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("name", ["images", "labels"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_array_is_named_with_what_to_do(mirror, folder, name, damage):
+def test_a_damaged_array_is_named_with_what_to_do(mirror, folder, name, damage, monkeypatch):
     download(mirror, folder)
     path = folder / "train" / f"{name}.npy"
     DAMAGES[damage](path)
@@ -60,7 +60,10 @@ def test_a_damaged_array_is_named_with_what_to_do(mirror, folder, name, damage):
         load_mnist("train", folder)
     message = str(caught.value)
     assert message.startswith(f"{path} is missing or damaged") and "\n" not in message
-    assert f"Delete the folder {folder} and run 'python data/download.py'" in message
+    assert f"Delete the folder {folder}: it is downloaded again" in message
+    monkeypatch.setattr(loaders, "FOLDER", folder)
+    with pytest.raises(ValueError, match=r"Run 'python data/download\.py --repair'"):
+        load_mnist("train")
     assert len(load_mnist("valid", folder)["labels"]) == 10  # control: undamaged, it loads
 
 
