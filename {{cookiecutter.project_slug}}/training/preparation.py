@@ -45,7 +45,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     )
     gradients = tf.gradients(model.evaluation_loss, model.variables, name="gradient_norm")
     with tf.name_scope("watched"):
-        model.watched = watched(model, gradients)
+        model.watched_scalars = watched(model, gradients)
     # Never run: it creates the optimizer's slots here, not in the compiled function's graph, and
     # is what TensorBoard's graph page shows of a training step.
     with tf.name_scope("optimizer"):
@@ -53,7 +53,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     with tf.name_scope("summaries"):
         own = model.summaries(model.batch, outputs, model.evaluation_loss)
         model.summary = v1.summary.merge(own) if own else None
-    model.drawn = [model.evaluation_loss, model.metrics, model.predicted, update]
+    model.graph_page = [model.evaluation_loss, model.metrics, model.predicted, update]
     model.saver = v1.train.Saver(max_to_keep=None)
     model.saved = {v.op.name: v for v in v1.global_variables()}
     model.initializers = v1.global_variables_initializer()
