@@ -43,7 +43,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.optimizer = OPTIMIZERS[model.config["optimizer"]](
         lambda: learning_rate(model.config, model.lr, model.global_step)
     )
-    gradients = tf.gradients(model.evaluation_loss, model.variables, name="gradient_norm")
+    gradients = gradients_of(model.evaluation_loss, model.variables)
     with tf.name_scope("watched"):
         model.watched_scalars = watched(model, gradients)
     # Never run: it creates the optimizer's slots here, not in the compiled function's graph, and
@@ -59,6 +59,17 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.initializers = v1.global_variables_initializer()
 
 
+def gradients_of(loss, variables):
+    """The gradients of the loss of an evaluation; None for a variable without one.
+
+    All are None if an operation has no gradient: training may use others.
+    """
+    try:
+        return tf.gradients(loss, variables, name="gradient_norm")
+    except LookupError:
+        return [None] * len(variables)
+
+
 def watched(model, gradients):
     """What is recorded at each evaluation beside loss and metrics: {tag: float32 scalar}."""
     rate = learning_rate(model.config, model.lr, model.global_step)
@@ -69,10 +80,15 @@ def watched(model, gradients):
 
 
 def with_all(loss, variables, gradients):
-    """The loss, plus a sum of those variables that it does not depend on: all get a gradient."""
+    """The loss, plus a sum of those variables that have no gradient: each gets one, and its slots.
+
+    If none has one, the sum alone.
+    """
     pairs = zip(variables, gradients, strict=True)
     others = [tf.reduce_sum(tf.cast(v, tf.float32)) for v, gradient in pairs if gradient is None]
-    return tf.add_n([loss, *others]) if others else loss
+    if not others:
+        return loss
+    return tf.add_n(others if len(others) == len(variables) else [loss, *others])
 
 
 def compiled_loop(model) -> tuple[CompiledLoop, bool]:
