@@ -151,6 +151,24 @@ def test_a_model_with_conditions_and_variables_of_training_alone_is_drawn(small,
         assert np.any(model.weights()["extra/Momentum"])
 
 
+class Hard(Toy):
+    """Has an operation without a gradient, except when it trains."""
+
+    def inference(self, batch, training):
+        outputs = super().inference(batch, training)
+        if training:
+            return outputs
+        pictures = tf.stack([outputs, outputs, outputs], -1)[:, None]
+        return tf.raw_ops.AdjustHue(images=pictures, delta=0.0)[:, 0, :, 0]
+
+
+def test_a_model_whose_evaluation_has_no_gradient_trains_and_has_slots(small, monkeypatch):
+    monkeypatch.setitem(MODELS, "Hard", Hard)
+    train(small | {"model_name": "Hard", "optimizer": "momentum"}, until=40)
+    found = points(Path(small["result_dir"]) / "train")
+    assert found["training/learning_rate"] == [40] and "training/gradient_norm" not in found
+
+
 def test_a_resumed_run_tells_tensorboard_what_to_forget(small, tmp_path):
     with make_model(small) as model:
         model.train(until=50)

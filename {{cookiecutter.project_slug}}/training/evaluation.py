@@ -70,7 +70,7 @@ def inspect(model) -> tuple[dict[str, float], dict[str, np.ndarray], bytes | Non
     few = {n: array[: model.config["batch_size"]] for n, array in arrays_of(model, SAMPLE).items()}
     variables = {variable.op.name: variable for variable in model.variables}
     feed = fed(model.batch, few) | {model.lr: model.config["lr"]}
-    scalars, arrays = model.session.run([model.watched, variables], feed)
+    scalars, arrays = model.session.run([model.watched_scalars, variables], feed)
     scalars |= {f"variables/{name}": array for name, array in arrays.items() if array.size == 1}
     arrays = {name: array for name, array in arrays.items() if array.size > 1}
     if model.summary is None:

@@ -63,7 +63,7 @@ class Events:
                 self.writers[split] = tf.io.TFRecordWriter(str(self.paths[split]))
             self.add(split, file_version="brain.Event:2")
         if is_new:
-            graph = drawing(model.graph, model.drawn)
+            graph = drawing(model.graph, model.graph_page)
             self.add("train", graph_def=graph.SerializeToString())
             names = ["model_name", *(s.name for s in model.hyperparameters), "random_seed"]
             self.add_hyperparameters({name: model.config[name] for name in names})

@@ -81,14 +81,14 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.optimizer = OPTIMIZERS[model.config["optimizer"]](
         lambda: learning_rate(model.config, model.lr, model.global_step)
     )
-    gradients = tf.gradients(model.evaluation_loss, model.variables, name="gradient_norm")
+    gradients = gradients_of(model.evaluation_loss, model.variables)
     with tf.name_scope("watched"):
-        model.watched = watched(model, gradients)
+        model.watched_scalars = watched(model, gradients)
     step = contract.build_step(model)
     with tf.name_scope("summaries"):
         own = model.summaries(model.batch, outputs, model.evaluation_loss)
         model.summary = v1.summary.merge(own) if own else None
-    model.drawn = [model.evaluation_loss, model.metrics, model.predicted, step]
+    model.graph_page = [model.evaluation_loss, model.metrics, model.predicted, step]
     model.saver = v1.train.Saver(max_to_keep=None)
     model.saved = {v.op.name: v for v in v1.global_variables()}
     model.initializers = v1.global_variables_initializer()
@@ -103,6 +103,17 @@ def session(model) -> "tf.compat.v1.Session":
         opened.close()
         raise
     return opened
+
+
+def gradients_of(loss, variables):
+    """The gradients of the loss of an evaluation; None for a variable without one.
+
+    All are None if an operation has no gradient: training may use others.
+    """
+    try:
+        return tf.gradients(loss, variables, name="gradient_norm")
+    except LookupError:
+        return [None] * len(variables)
 
 
 def watched(model, gradients):
