@@ -19,7 +19,10 @@ COMMON = """
     model_name nb_process optimizer promote random_seed ray_address result_dir
     save_checkpoint_secs save_every search search_seed step threads verify
 """.split()
-OWN = {"LinearRegression": ["initial_mean", "initial_stddev"], "MNIST": ["fake_data", "hidden1", "hidden2"]}
+OWN = {
+    "LinearRegression": ["initial_mean", "initial_stddev"],
+    "MNIST": ["fake_data", "hidden1", "hidden2"],
+}
 
 
 def assert_refused(answer, *words, status=2):
