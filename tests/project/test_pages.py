@@ -104,12 +104,12 @@ def test_the_example_of_a_test_passes(registered, tmp_path):
 
 
 def test_checkpoints_are_read_with_tensorflow_alone_as_the_page_says(tmp_path):
-    """In a process that does not see the project; its graph and bits are those of the model."""
+    """In a process that does not see the project; its answers are those of the model."""
     page = PROJECT / "docs" / "checkpoints.md"
     folder = tmp_path / "results" / "digits"
     config = {"model_name": "MNIST", "fake_data": True, "random_seed": 1, "hidden1": 16}
     train(config | {"max_iter": 2000, "result_dir": str(folder), "jit": False})
-    values, graph, both, frozen = python_of(page)
+    values, graph, frozen, both = python_of(page)
     for script in (values, graph, both, frozen):
         assert "models" not in re.findall(r"^(?:import|from) (\w+)", script, re.MULTILINE)
     with make_model({"result_dir": str(folder)}) as model:
@@ -132,11 +132,10 @@ def test_checkpoints_are_read_with_tensorflow_alone_as_the_page_says(tmp_path):
     printed = run(values).splitlines()
     assert "hidden1/weights [784, 16]" in printed and np.float32(printed[-1]) == std
     assert run(graph).split() == str(expected[1]["digit"]).split()
-    found = np.array(re.findall(r"0\.\d+|1\.", run(both)), float).reshape(2, 3)
+    found = np.array(re.findall(r"0\.\d+|1\.", run(frozen + both)), float).reshape(2, 3)
     for row, right in zip(found, expected, strict=True):
-        assert row == pytest.approx(right["probability"], abs=1e-6)
-    assert not np.allclose(found[0], found[1], atol=1e-6)
-    run(frozen)
+        assert row == pytest.approx(right["probability"], abs=1e-4)
+    assert not np.allclose(found[0], found[1], atol=1e-3)
     load = (
         "import numpy as np, tensorflow as tf\nv1 = tf.compat.v1\n"
         "content = open('results/digits/frozen.pb', 'rb').read()\n"
