@@ -38,6 +38,7 @@ DEVICES = ["con", "prn", "aux", "nul"] + [
 LEFTOVERS = (
     "results/*",
     "data/mnist*",
+    "data/raw/*",
     "build",
     ".venv",
     "*.egg-info",

@@ -86,13 +86,18 @@ def test_the_readmes_python_trains(project):
     assert float(accuracy) > 0.5 and (project / folder / "status.json").exists()
 
 
-def test_the_readmes_model_is_one_file_one_line_and_works_in_everything(project):
+def test_the_readmes_model_is_one_file_two_edits_and_works_in_everything(project):
     _, model = blocks(project / "README.md", "python")
     (project / "models" / "parabola.py").write_text(model, encoding="utf-8")
     registry = project / "models" / "__init__.py"
     text = registry.read_text(encoding="utf-8")
     text = text.replace("(LinearRegression, MNIST)", "(LinearRegression, MNIST, Parabola)")
-    text = text.replace("\nMODELS", "from models.parabola import Parabola  # noqa: E402\n\nMODELS")
+    text = re.sub(
+        r"( *)from models.mnist import MNIST\n",
+        r"\g<0>\1from models.parabola import Parabola\n",
+        text,
+    )
+    assert "Parabola)" in text and "import Parabola" in text
     registry.write_text(text, encoding="utf-8")
     main = [sys.executable, "main.py"]
     output = run([*main, "--model_name=Parabola", "--result_dir=run"], project)
@@ -121,14 +126,11 @@ def test_the_shipped_tests_follow_an_owner_who_replaces_the_examples(project):
     for path in ("models/mnist.py", "models/linear_regression.py", "models/best/MNIST.json"):
         (project / path).unlink()
     registry = project / "models" / "__init__.py"
-    lines = registry.read_text(encoding="utf-8").splitlines()
-    gone = ("from models.linear_regression", "from models.mnist", "MODELS =")
-    lines = [line for line in lines if not line.startswith(gone)]
-    place = next(i for i, line in enumerate(lines) if line.startswith("from settings"))
-    lines.insert(place, "from models.parabola import Parabola  # noqa: E402")
-    place = next(i for i, line in enumerate(lines) if line.startswith("DEFAULT_MODEL"))
-    lines.insert(place, "MODELS = {model.__name__: model for model in (Parabola,)}")
-    registry.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = registry.read_text(encoding="utf-8").replace("(LinearRegression, MNIST)", "(Parabola,)")
+    text = re.sub(r" *from models.linear_regression import .*\n", "", text)
+    text = text.replace("models.mnist import MNIST", "models.parabola import Parabola")
+    assert "MNIST" not in text.split('"""')[2] and "Parabola,)" in text
+    registry.write_text(text, encoding="utf-8")
     settings = project / "settings.py"
     text = settings.read_text(encoding="utf-8")
     for name, old, new in [
@@ -168,5 +170,16 @@ def test_links_within_the_repository_lead_somewhere(file):
 
 
 def test_links_within_the_project_lead_somewhere(pristine):
-    links = re.findall(r"\]\(([^)#]+)\)", (pristine / "README.md").read_text(encoding="utf-8"))
-    assert all("://" in link or (pristine / link).exists() for link in links)
+    for file in (pristine / "README.md", *(pristine / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
+            assert "://" in link or (file.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("folder", ["training", "hpsearch"])
+def test_the_layout_lists_every_file_with_its_line(pristine, folder):
+    text = (pristine / "README.md").read_text(encoding="utf-8")
+    layout = text.split("## Layout")[1].split("```")[1]
+    lines = re.search(rf"^{folder}/\n((?:    .*\n)+)", layout, re.MULTILINE)[1]
+    listed = re.findall(r"^    (\w+\.py) +\w.*$", lines, re.MULTILINE)
+    there = {path.name for path in (pristine / folder).glob("*.py")} - {"__init__.py"}
+    assert sorted(listed) == sorted(there)

@@ -28,6 +28,9 @@ data/__init__.py
 data/download.py
 data/fake_digits.py
 data/loaders.py
+data/raw/.gitkeep
+docs/checkpoints.md
+docs/write-a-model.md
 hpsearch/__init__.py
 hpsearch/commands.py
 hpsearch/display.py
@@ -70,6 +73,7 @@ tests/toy.py
 training/__init__.py
 training/batches.py
 training/checkpoints.py
+training/contract.py
 training/device.py
 training/digests.py
 training/divergence.py

@@ -48,6 +48,23 @@ SHELL = (
 )  # fmt: skip
 
 
+TUTORIALS = {  # flags of TensorFlow's tutorials and of the articles: ours
+    "learning_rate": "--lr",
+    "train_dir": "--result_dir",
+    "log_dir": "--result_dir",
+    "checkpoint_dir": "--result_dir",
+    "max_steps": "--max_iter",
+    "num_epochs": "--max_iter, in steps",
+    "seed": "--random_seed",
+    "dropout": "a hyper-parameter of the model's own table",
+    "input_data_dir": "the model's method inputs, which reads data/",
+    "data_dir": "the model's method inputs, which reads data/",
+    "nb_units": "a hyper-parameter of the model's own table",
+    "randomsearch": "--search=random",
+    "hyperband": "--search=hyperband",
+}
+
+
 def parse(argv: list[str]) -> tuple[type, dict[str, Any]]:
     """Return (model class, {flag: value} of what was given); ConfigError if anything is wrong."""
     argv = ["--help" if text == "-h" else text for text in argv]
@@ -83,7 +100,9 @@ def parse_with(table, argv, known_only):
 
 
 def unknown_flag(name, model_class, table):
-    """A message that names the models with this flag, or a similar flag."""
+    """A message that names our word for it, the models with this flag, or a similar flag."""
+    if name in TUTORIALS:
+        return f"--{name} is not a flag of {model_class.__name__}; here it is {TUTORIALS[name]}"
     owners = [o for o, c in MODELS.items() if name in {s.name for s in c.settings()}]
     hint = f"; it is a flag of {owners[0]}" if owners else nearest(name, [s.name for s in table])
     return f"--{name} is not a flag of {model_class.__name__}{hint}"

@@ -15,7 +15,7 @@ import main
 from models import MODELS, ConfigError
 from training.checkpoints import Checkpoints
 from training.metrics import Metrics
-from training.provenance import read_provenance, recorded_config
+from training.provenance import read_provenance, recorded_config, recorded_inputs
 from training.run import Run
 
 # Fixtures are shared by the examples of a test: each example writes all that it reads.
@@ -48,11 +48,17 @@ def as_bytes(draw):
 
 @relaxed
 @given(
-    content=st.binary(max_size=100) | json_values | st.fixed_dictionaries({"config": json_values})
+    content=st.binary(max_size=100)
+    | json_values
+    | st.fixed_dictionaries({"config": json_values})
+    | st.fixed_dictionaries({"inputs": json_values})
+    | st.fixed_dictionaries(
+        {"inputs": st.fixed_dictionaries({"examples": json_values, "arrays": json_values})}
+    )
 )
 def test_any_config_json_is_read_or_refused(tmp_path, content):
     folder = run_folder_of(tmp_path, as_bytes(content))
-    for look in (recorded_config, read_provenance):
+    for look in (recorded_config, recorded_inputs, read_provenance):
         try:
             look(folder)
         except ValueError as error:

@@ -1,6 +1,8 @@
 """The models learn what they are there to learn, and say what they cannot use."""
 
+import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import tensorflow as tf
 from models import MODELS, ConfigError, get_model_class, make_model
 from models.basic_model import BasicModel
 from models.mnist import MNIST
+from settings import Setting
 from training.loop import advance
 
 DIGITS = {
@@ -191,10 +194,10 @@ def test_a_cosine_ends_at_zero_so_that_weights_stay(small):
 def test_without_xla_a_model_learns_too_and_says_so(small, monkeypatch, capsys):
     real = tf.function
 
-    def without_xla(jit_compile=None, **options):
+    def without_xla(*functions, jit_compile=None, **options):
         if jit_compile:
             raise tf.errors.UnimplementedError(None, None, "no XLA on this machine")
-        return real(jit_compile=jit_compile, **options)
+        return real(*functions, jit_compile=jit_compile, **options)
 
     monkeypatch.setattr(tf, "function", without_xla)
     with make_model(small) as model:
@@ -220,6 +223,193 @@ def test_a_model_that_cannot_work_is_refused_when_it_is_made(monkeypatch, method
     monkeypatch.setattr(Line, method, spoilt)
     with pytest.raises(ValueError, match=message):
         Line({})
+
+
+@pytest.mark.parametrize(
+    "method, spoilt, message",
+    [
+        ("loss", lambda self, outputs, batch: None, r"Line.loss returns nothing \(is its `return`"),
+        ("inference", lambda self, batch, training: None, "Line.inference returns nothing"),
+        ("predictions", lambda self, outputs: outputs, "Line.predictions returns a tensor, not a"),
+        ("train_step", lambda self, batch: None, "Line.train_step returns nothing"),
+        ("evaluation", lambda self, outputs, batch: {"e": 1.0}, "Line.evaluation: e must have one"),
+        ("inputs", lambda self, split: (1, 2), r"inputs\('train'\) returns tuple, not a dict"),
+        ("inputs", lambda self, split: None, r"inputs\('train'\) returns nothing"),
+        ("max_iter", 0, "Line.max_iter: the default --max_iter=0 is not allowed"),
+        ("loss", lambda self, outputs, batch: tf.zeros([]), "Line.loss does not depend on any"),
+    ],
+)  # fmt: skip
+def test_what_a_model_gives_wrongly_is_named_with_its_method(monkeypatch, method, spoilt, message):
+    monkeypatch.setattr(Line, method, spoilt)
+    with pytest.raises(ValueError, match=message):
+        Line({})
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        (Setting("units", int, 200, "", 1, 64), "default --units=200 is not allowed.* 1 to 64"),
+        (Setting("units", int, 2.5, ""), "the default --units=2.5 is not of type int"),
+        (Setting("step", int, 2, ""), "the name step is taken"),
+        (Setting("search", int, 2, ""), "the name search is taken"),
+        (Setting("lr", float, 2.0, ""), "the name lr is taken"),
+        (Setting("layers", list, [1, 2], ""), "layers is of type list, not of int, float, str, bo"),
+    ],
+)
+def test_a_line_of_the_table_that_cannot_work_is_named(monkeypatch, shell, setting, message):
+    monkeypatch.setattr(Line, "hyperparameters", (*Line.hyperparameters, setting))
+    monkeypatch.setitem(MODELS, "LinearRegression", Line)
+    status, output, errors = shell()
+    assert status == 1 and re.fullmatch(f"error: Line.hyperparameters: .*{message}.*\n", errors)
+    assert "damaged" not in errors
+    if setting.name != "search":  # a flag of the shell only
+        with pytest.raises(ValueError, match=message):
+            Line({})
+
+
+def only_when_training(self, batch, training):
+    outputs = MODELS["LinearRegression"].inference(self, batch, training)
+    return outputs * self.truncated_normal("b", [], stddev=1.0) if training else outputs
+
+
+def calls_python(self, batch, training):
+    outputs = MODELS["LinearRegression"].inference(self, batch, training)
+    return tf.ensure_shape(tf.numpy_function(lambda v: v, [outputs], tf.float32), [None])
+
+
+@pytest.mark.parametrize(
+    "inference, message",
+    [
+        (only_when_training, "Line.inference makes the variable b only when training"),
+        (calls_python, "calls Python, by tf.numpy_function"),
+    ],
+)
+def test_an_inference_that_cannot_be_trained_says_why(monkeypatch, inference, message):
+    monkeypatch.setattr(Line, "inference", inference)
+    with pytest.raises(ValueError, match=message):
+        Line({})
+
+
+def test_a_variable_made_in_the_training_step_alone_is_named(monkeypatch):
+    def train_step(self, batch):
+        factor = tf.compat.v1.get_variable("factor", [], initializer=tf.ones_initializer())
+        return factor * self.update(self.loss(factor * batch["x"], batch))
+
+    monkeypatch.setattr(Line, "train_step", train_step)
+    with pytest.raises(ValueError, match="Line.train_step makes the variable factor, which"):
+        Line({"optimizer": "sgd"})
+
+
+def test_values_that_are_not_finite_are_counted_and_the_first_is_located(monkeypatch):
+    def inputs(self, split):
+        table = np.ones([50, 3], np.float32)
+        table[[17, 30], [2, 0]] = np.nan, np.inf
+        return {"table": table}
+
+    monkeypatch.setattr(Line, "inputs", inputs)
+    message = r"table of train: 2 of 150 values are not finite, the first at \[17, 2\]; drop or"
+    with pytest.raises(ValueError, match=message):
+        Line({})
+
+
+def test_what_xla_cannot_compile_is_named(monkeypatch, capsys):
+    def inference(self, batch, training):
+        outputs = MODELS["LinearRegression"].inference(self, batch, training)
+        return outputs + 0 * tf.strings.to_number(tf.strings.as_string(outputs))
+
+    monkeypatch.setattr(Line, "inference", inference)
+    with Line({"max_iter": 1}) as model:
+        model.prepare_steps()
+        assert model.config["jit"] is False
+    assert "training without (--nojit): it has no AsString\n" in capsys.readouterr().out
+
+
+def test_a_method_that_is_not_written_is_named_with_its_class():
+    class Half(BasicModel):
+        def inputs(self, split):
+            return {"x": np.zeros(10, np.float32)}
+
+    with pytest.raises(NotImplementedError, match="Half.inference is not written; docs/write-a-mo"):
+        Half({})
+
+
+class Ranked(MODELS["LinearRegression"]):
+    """Has a metric that is no mean over examples: the largest error."""
+
+    objective = ("largest", "min")
+
+    def metrics_of_split(self, values):
+        return {"largest": values["absolute_error"].max(), "count": len(values["absolute_error"])}
+
+
+def test_a_metric_of_a_whole_split_takes_all_examples_and_can_be_the_objective(tmp_path):
+    with Ranked({"max_iter": 60, "eval_every": 20, "result_dir": str(tmp_path / "run")}) as model:
+        result = model.train()
+        arrays = model.load("valid")
+        errors = np.abs(model.infer({"x": arrays["x"]})["y"] - arrays["y"])
+    assert result["valid"]["largest"] == pytest.approx(errors.max(), rel=1e-6)
+    assert result["valid"].keys() == {"loss", "largest", "count"}
+    assert result["valid"]["count"] == 100 and errors.max() > 2 * errors.mean()
+    best = json.loads((tmp_path / "run" / "checkpoints" / "best.json").read_text())
+    assert "largest" in best["valid"]
+
+
+@pytest.mark.parametrize(
+    "metrics, message",
+    [
+        ({"smallest": 1.0}, "Ranked.objective is largest, which is no metric; .*loss, smallest"),
+        ({"largest": 1.0, "step": 2}, "Ranked.metrics_of_split: step is taken"),
+        (None, "Ranked.metrics_of_split returns nothing"),
+    ],
+)
+def test_wrong_metrics_of_a_split_are_refused_before_training(
+    monkeypatch, tmp_path, metrics, message
+):
+    monkeypatch.setattr(Ranked, "metrics_of_split", lambda self, values: metrics)
+    folder = tmp_path / "run"
+    with Ranked({"result_dir": str(folder)}) as model, pytest.raises(ValueError, match=message):
+        model.train()
+    assert not folder.exists()
+
+
+def test_a_run_is_inferred_from_and_evaluated_without_its_training_data(
+    finished, tmp_path, shell, monkeypatch
+):
+    folder, _ = finished
+    with make_model({"result_dir": str(folder)}) as model:
+        images = model.load("valid")["images"][:3]
+        model.restore()
+        expected = model.infer({"images": images})
+    np.save(tmp_path / "x.npy", images)
+    monkeypatch.setattr(MNIST, "inputs", missing := lambda self, split: 1 / 0)
+    with make_model({"result_dir": str(folder)}) as model:
+        model.restore()
+        found = model.infer({"images": images})
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    flags = ["--infer", f"--result_dir={folder}", f"--input={tmp_path / 'x.npy'}"]
+    status, output, errors = shell(*flags)
+    assert (status, errors) == (0, "") and output.count("digit = ") == 3
+    status, _, errors = shell("--infer", f"--result_dir={folder}")  # examples of valid: not there
+    assert status == 1 and "ZeroDivisionError" in errors
+    monkeypatch.setattr(MNIST, "inputs", lambda self, split: only_test(missing, self, split))
+    status, output, _ = shell("--evaluate", f"--result_dir={folder}")
+    assert status == 0 and output.startswith("test at step 120: loss = ")
+
+
+def only_test(missing, model, split):
+    """The test split, where the others are missing."""
+    from data.fake_digits import fake_digits
+
+    return fake_digits(split) if split == "test" else missing(model, split)
+
+
+def test_other_training_data_than_was_recorded_is_refused(finished, monkeypatch, shell):
+    original = MNIST.inputs
+    monkeypatch.setattr(
+        MNIST, "inputs", lambda self, split: {n: a[:999] for n, a in original(self, split).items()}
+    )
+    status, _, errors = shell(f"--result_dir={finished[0]}", "--max_iter=130")
+    assert status == 1 and "the training data is not what" in errors
 
 
 def test_an_objective_that_is_no_metric_is_refused(monkeypatch):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -100,3 +101,47 @@ def test_the_example_of_a_test_passes(registered, tmp_path):
     exec(example, space)
     (name,) = (name for name in space if name.startswith("test_"))
     space[name](tmp_path)
+
+
+def test_checkpoints_are_read_with_tensorflow_alone_as_the_page_says(tmp_path):
+    """In a process that does not see the project; its answers are those of the model."""
+    page = PROJECT / "docs" / "checkpoints.md"
+    folder = tmp_path / "results" / "digits"
+    config = {"model_name": "MNIST", "fake_data": True, "random_seed": 1, "hidden1": 16}
+    train(config | {"max_iter": 2000, "result_dir": str(folder), "jit": False})
+    values, graph, frozen, both = python_of(page)
+    for script in (values, graph, both, frozen):
+        assert "models" not in re.findall(r"^(?:import|from) (\w+)", script, re.MULTILINE)
+    with make_model({"result_dir": str(folder)}) as model:
+        images = model.load("valid")["images"][:3]
+        expected = []
+        for step in (1000, 2000):
+            model.restore(step)
+            expected.append(model.infer({"images": images}))
+        std = model.weights()["hidden1/weights"].std()
+    np.save(tmp_path / "images.npy", images)
+    zeros, saved = "np.zeros([3, 28, 28], np.uint8)", "np.load('images.npy')"
+    assert zeros in graph and zeros in both
+
+    def run(script):
+        command = [sys.executable, "-c", script.replace(zeros, saved)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    printed = run(values).splitlines()
+    assert "hidden1/weights [784, 16]" in printed and np.float32(printed[-1]) == std
+    assert run(graph).split() == str(expected[1]["digit"]).split()
+    found = np.array(re.findall(r"0\.\d+|1\.", run(frozen + both)), float).reshape(2, 3)
+    for row, right in zip(found, expected, strict=True):
+        assert row == pytest.approx(right["probability"], abs=1e-4)
+    assert not np.allclose(found[0], found[1], atol=1e-3)
+    load = (
+        "import numpy as np, tensorflow as tf\nv1 = tf.compat.v1\n"
+        "content = open('results/digits/frozen.pb', 'rb').read()\n"
+        "with v1.Session(graph=tf.Graph()) as session:\n"
+        "    tf.import_graph_def(v1.GraphDef.FromString(content), name='')\n"
+        "    feed = {'images:0': np.load('images.npy')}\n"
+        "    print(session.run('predictions/digit:0', feed))\n"
+    )
+    assert run(load).split() == str(expected[1]["digit"]).split()

@@ -45,8 +45,18 @@ def check_outputs(model, outputs) -> None:
         raise ValueError(f"{type(model).__name__}.inference returns {kind_of(outputs)}")
 
 
+def named_predictions(model, predicted) -> dict:
+    """{name: tensor [batch, ...]}, each tensor with its name in the graph; or ValueError."""
+    if not isinstance(predicted, dict):
+        raise ValueError(
+            f"{type(model).__name__}.predictions returns {kind_of(predicted)}, not a dictionary "
+            "{name: tensor [batch, ...]}"
+        )
+    return {name: tf.identity(values, name) for name, values in predicted.items()}
+
+
 def check_methods(model) -> None:
-    """ValueError if the model's loss, metrics, predictions or objective cannot be worked with."""
+    """ValueError if the model's loss, metrics or objective cannot be worked with."""
     name, loss, metrics = type(model).__name__, model.evaluation_loss, model.metrics
     if not tf.is_tensor(loss):
         raise ValueError(f"{name}.loss returns {kind_of(loss)}, not a tensor")
@@ -62,9 +72,6 @@ def check_methods(model) -> None:
         if not tf.is_tensor(values) or values.shape.rank not in (1, None):
             raise ValueError(f"{name}.evaluation: {metric} must have one value for each example, "
                              "as a tensor [batch]; for others, see metrics_of_split")  # fmt: skip
-    if not isinstance(model.predicted, dict):
-        raise ValueError(f"{name}.predictions returns {kind_of(model.predicted)}, not a dictionary "
-                         "{name: tensor [batch, ...]}")  # fmt: skip
     if not has_own_metrics(model):
         check_metrics(model, metrics, "evaluation")
 

@@ -74,7 +74,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     with tf.name_scope("evaluation"):
         model.metrics = model.evaluation(outputs, model.batch)
     with tf.name_scope("predictions"):
-        model.predicted = model.predictions(outputs)
+        model.predicted = contract.named_predictions(model, model.predictions(outputs))
     contract.check_methods(model)
     model.variables = v1.trainable_variables()
 
