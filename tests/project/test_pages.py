@@ -66,7 +66,7 @@ def write_houses(folder):
 
 
 def test_the_page_holds_the_recipes():
-    assert len(RECIPES) == 9
+    assert len(RECIPES) == 10
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -101,6 +101,29 @@ def test_the_example_of_a_test_passes(registered, tmp_path):
     exec(example, space)
     (name,) = (name for name in space if name.startswith("test_"))
     space[name](tmp_path)
+
+
+def test_the_methods_are_called_one_by_one_as_the_page_says(capsys):
+    (script,) = (block for block in python_of(GUIDE) if "model.eager()" in block)
+    exec(script, {})
+    assert capsys.readouterr().out.startswith("(100, 10) [")
+
+
+def test_tied_weights_are_one_matrix(registered):
+    registered("Autoencoder")
+    with make_model({"model_name": "Autoencoder", "fake_data": True, "random_seed": 1}) as model:
+        weights = model.weights()
+        few = model.parse_input("")
+        code = model.infer(few)["code"]
+        with model.eager() as batch:
+            drawn = model.inference(batch, training=False)
+    assert {n for n in weights if "Adam" not in n and "power" not in n} == {
+        "global_step", "tied/weights", "tied/bias_there", "tied/bias_back"
+    }  # fmt: skip
+    pixels = few["images"].reshape(-1, 784) / np.float32(255)
+    assert np.allclose(code, np.maximum(pixels @ weights["tied/weights"], 0), atol=1e-4)
+    right = drawn["code"].numpy() @ weights["tied/weights"].T
+    assert np.allclose(drawn["drawn"].numpy(), right, atol=1e-4)
 
 
 def test_checkpoints_are_read_with_tensorflow_alone_as_the_page_says(tmp_path):
