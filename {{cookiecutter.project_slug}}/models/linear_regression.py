@@ -26,7 +26,7 @@ class LinearRegression(BasicModel):
                 search=(0.01, 10.0), scale="log"),
     )  # fmt: skip
     max_iter = 200
-    eval_every = 10
+    eval_every = 20
     objective = ("loss", "min")
 
     def inputs(self, split):
