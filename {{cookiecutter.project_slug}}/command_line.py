@@ -100,10 +100,10 @@ def parse_with(table, argv, known_only):
 
 
 def unknown_flag(name, model_class, table):
-    """A message that names our word for it, the models with this flag, or a similar flag."""
-    if name in TUTORIALS:
-        return f"--{name} is not a flag of {model_class.__name__}; here it is {TUTORIALS[name]}"
+    """A message that names the models with this flag, our word for it, or a similar flag."""
     owners = [o for o, c in MODELS.items() if name in {s.name for s in c.settings()}]
+    if name in TUTORIALS and not owners:
+        return f"--{name} is not a flag of {model_class.__name__}; here it is {TUTORIALS[name]}"
     hint = f"; it is a flag of {owners[0]}" if owners else nearest(name, [s.name for s in table])
     return f"--{name} is not a flag of {model_class.__name__}{hint}"
 

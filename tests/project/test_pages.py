@@ -69,6 +69,19 @@ def test_the_page_holds_the_recipes():
     assert len(RECIPES) == 10
 
 
+def test_recipes_are_as_ruff_wants_them(tmp_path):
+    for name, text in RECIPES.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    ruff, table = [sys.executable, "-m", "ruff"], PROJECT / "pyproject.toml"
+    for command in (["check"], ["format", "--check"]):
+        line = [*ruff, *command, "--no-cache", "--config", str(table), str(tmp_path)]
+        done = subprocess.run(line, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "untidy.py").write_text("import os\n", encoding="utf-8")
+    line = [*ruff, "check", "--no-cache", "--config", str(table), str(tmp_path)]
+    assert subprocess.run(line, capture_output=True).returncode == 1
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_learns_and_resumes_to_the_same_bits(registered, tmp_path, name):
     model_class = registered(name)
