@@ -23,7 +23,8 @@ import command_line
 from models import ConfigError, make_model
 from settings import parse_step
 from training import loop, verification
-from training.messages import format_values, one_line
+from training.messages import format_value, format_values, one_line
+from training.metrics import is_better
 from training.provenance import recorded_config
 from training.run import Run
 
@@ -76,6 +77,7 @@ def train(config):
     print("Importing TensorFlow ...", flush=True)  # seconds in which nothing else is seen
     with make_model(config) as model:
         result = model.train()
+        in_vain = not_improved(model, result) if result["status"] == "complete" else ""
     folder = shlex.quote(result["result_dir"])
     parent = Path(result["result_dir"]).parent  # in which runs lie beside each other
     logs = folder if config.get("result_dir") else shlex.quote(str(parent))
@@ -91,9 +93,24 @@ def train(config):
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['step']}; resume with --result_dir={folder}")
         return 128 + result["signal"]
+    if in_vain:
+        print(in_vain)
     print(f"Next: python main.py --infer --result_dir={folder}")
     print(f"      tensorboard --logdir {logs}")
     return 0
+
+
+def not_improved(model, result):
+    """A line about what is no better on valid than with the initial weights, which it restores."""
+    if model.config["from_checkpoint"]:  # its first weights were trained ones
+        return ""
+    model.init()
+    before, after = model.evaluate("valid"), result["valid"]
+    for name, direction in {"loss": "min", **dict([model.objective])}.items():
+        if not is_better(after, before, (name, direction)):
+            values = f"{format_value(after[name])}, and {format_value(before[name])} before it"
+            return f"Training has not improved {name} on valid: {values}. Try another --lr"
+    return ""
 
 
 def infer(config, step, text):
@@ -129,11 +146,13 @@ def verify(config):
 
 def search(model_class, given):
     """Search hyper-parameters, or promote the winner of a search."""
+    if given.get("promote"):
+        from hpsearch.promotion import promote
+
+        return promote(given["result_dir"], given.get("force", False))
     from hpsearch import commands  # its library for tables, rich, is slow to import
 
     options = {s.name: given.get(s.name, s.default) for s in command_line.SEARCH}
-    if given.get("promote"):
-        return commands.promote(given["result_dir"])
     return commands.search(model_class, given, options)
 
 

@@ -1,8 +1,7 @@
 """What can be set, in tables, and how a config is completed and checked.
 
-A config is one plain dictionary that says everything about a run. Each line of a table gives the
-name of a setting, its type, its default and what is allowed. The shell's flags and their help, the
-checks, the random configurations of a search and the table in README.md all come from there.
+A config is one plain dictionary that says everything about a run. A line of a table gives a
+setting's name, type, default and what is allowed; flags, checks and searches come from there.
 """
 
 import difflib
@@ -85,10 +84,8 @@ class Setting(NamedTuple):
         if not self.choices and self.type is not bool:
             low, high = self.search
             if not low <= high or (self.scale == "log" and low <= 0):
-                raise ConfigError(
-                    f"{self.name} cannot be searched from {low} to {high} on a {self.scale} scale; "
-                    "correct its table in models/"
-                )
+                span = f"from {low} to {high} on a {self.scale} scale"
+                raise ConfigError(f"{self.name} cannot be searched {span}")
 
     def draw(self, random: np.random.Generator) -> Any:
         """A random value from what a search draws from."""
@@ -145,6 +142,9 @@ def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="cons
         Setting("lr", float, lr, "learning rate", 1e-9, 1e3, search=(1e-4, 1.0), scale="log"),
         Setting("optimizer", str, optimizer, "how weights follow gradients",
                 choices=("sgd", "momentum", "adam"), search=("sgd", "momentum", "adam")),
+        Setting("momentum", float, 0.9, "of optimizer momentum", 0.0, 0.9999),
+        Setting("beta1", float, 0.9, "adam's decay of the mean gradient", 0.0, 0.9999),
+        Setting("beta2", float, 0.999, "adam's decay of the mean square", 0.0, 0.999999),
         Setting("lr_schedule", str, lr_schedule, "cosine falls to 0 over decay_steps",
                 choices=("constant", "cosine")),
         Setting("decay_steps", int, decay_steps, "steps over which a schedule decays", 1, 10**9),

@@ -41,7 +41,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.variables = v1.trainable_variables()
 
     model.optimizer = OPTIMIZERS[model.config["optimizer"]](
-        lambda: learning_rate(model.config, model.lr, model.global_step)
+        lambda: learning_rate(model.config, model.lr, model.global_step), model.config
     )
     # Never run: it creates the optimizer's slots here, not in the compiled function's graph.
     with tf.name_scope("optimizer"):
