@@ -30,6 +30,7 @@ data/fake_digits.py
 data/loaders.py
 hpsearch/__init__.py
 hpsearch/commands.py
+hpsearch/confirmation.py
 hpsearch/display.py
 hpsearch/fullsearch.py
 hpsearch/halving.py
@@ -38,13 +39,16 @@ hpsearch/learningrate.py
 hpsearch/ledger.py
 hpsearch/local.py
 hpsearch/picture.py
+hpsearch/promotion.py
 hpsearch/randomsearch.py
 hpsearch/ray_cluster.py
 hpsearch/search.py
+hpsearch/search_settings.py
 hpsearch/trial.py
 main.py
 models/__init__.py
 models/basic_model.py
+models/best/LinearRegression.json
 models/best/MNIST.json
 models/linear_regression.py
 models/mnist.py
