@@ -25,6 +25,7 @@ SEARCH = prepare.BUILD / "search"
 def ours(project, nb_process, *own):
     """Our search, as a user types it; --search_seed is added for each round."""
     flags = ["--model_name=MNIST", "--search=hyperband", f"--nb_process={nb_process}", *own]
+    flags += ["--confirm=0"]  # the peers have none
     flags += [f"--max_iter={MAX_EPOCHS * EPOCH}", f"--min_iter={EPOCH}", f"--eta={ETA}"]
     return [sys.executable, project / "main.py", *flags, f"--result_dir={SEARCH}"]
 

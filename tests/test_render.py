@@ -33,6 +33,7 @@ docs/checkpoints.md
 docs/write-a-model.md
 hpsearch/__init__.py
 hpsearch/commands.py
+hpsearch/confirmation.py
 hpsearch/display.py
 hpsearch/fullsearch.py
 hpsearch/halving.py
@@ -41,13 +42,16 @@ hpsearch/learningrate.py
 hpsearch/ledger.py
 hpsearch/local.py
 hpsearch/picture.py
+hpsearch/promotion.py
 hpsearch/randomsearch.py
 hpsearch/ray_cluster.py
 hpsearch/search.py
+hpsearch/search_settings.py
 hpsearch/trial.py
 main.py
 models/__init__.py
 models/basic_model.py
+models/best/LinearRegression.json
 models/best/MNIST.json
 models/linear_regression.py
 models/mnist.py

@@ -33,6 +33,14 @@ SEARCH = (
             goes_with=SEARCHES),
     Setting("min_iter", int, None, "fewest steps of a trial (default: max_iter / 27)", 1, 10**9,
             goes_with=SEARCHES),
+    Setting("trials", int, None, "trials of a random search (default: it costs as much as "
+            "hyperband)", 1, 10**6, goes_with=("search=random",)),
+    Setting("lr_points", int, 37, "learning rates of a search=lr", 2, 10**4,
+            goes_with=("search=lr", "fullsearch")),
+    Setting("ranges", dict, {}, "what to draw from, as '{\"lr\": [0.01, 0.5]}': low and high on "
+            "the setting's scale, or choices", goes_with=SEARCHES),
+    Setting("confirm", int, 3, "other seeds with which the best trials are trained again; 0: none",
+            0, 100, goes_with=SEARCHES),
     Setting("dry_run", bool, False, "print the schedule and its cost, write nothing",
             goes_with=SEARCHES),
 )  # fmt: skip
@@ -40,6 +48,7 @@ SHELL = (
     Setting("model_name", str, DEFAULT_MODEL, "the model", choices=tuple(MODELS)),
     Setting("best", bool, False, "best known hyper-parameters; an explicit flag still wins",
             goes_with=("training", "search=lr")),
+    Setting("force", bool, False, "promote a winner that is worse, too", goes_with=("promote",)),
     Setting("input", str, None, "what to infer from: numbers with commas, or an image file",
             goes_with=("infer",)),
     Setting("output", str, None, "a .npz file for the predictions, instead of the screen",

@@ -25,7 +25,14 @@ from settings import parse_step
 from training import loop, verification
 from training.evaluation import SAMPLE, count_examples
 from training.files import write_arrays
-from training.messages import drop_what_nobody_reads, format_values, main_command, one_line
+from training.messages import (
+    drop_what_nobody_reads,
+    format_value,
+    format_values,
+    main_command,
+    one_line,
+)
+from training.metrics import is_better
 from training.provenance import recorded_config
 from training.run import Run
 
@@ -78,6 +85,7 @@ def train(config):
     print("Importing TensorFlow ...", flush=True)  # seconds in which nothing else is seen
     with make_model(config) as model:
         result = model.train()
+        in_vain = not_improved(model, result) if result["status"] == "complete" else ""
     folder = shlex.quote(result["result_dir"])
     parent = Path(result["result_dir"]).parent  # in which runs lie beside each other
     logs = folder if config.get("result_dir") else shlex.quote(str(parent))
@@ -95,9 +103,24 @@ def train(config):
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['step']}; resume with --result_dir={folder}")
         return 128 + result["signal"]
+    if in_vain:
+        print(in_vain)
     print(f"Next: {main_command()} --infer --result_dir={folder}")
     print(f"      tensorboard --logdir {logs}")
     return 0
+
+
+def not_improved(model, result):
+    """A line about what is no better on valid than with the initial weights, which it restores."""
+    if model.config["from_checkpoint"]:  # its first weights were trained ones
+        return ""
+    model.init()
+    before, after = model.evaluate("valid"), result["valid"]
+    for name, direction in {"loss": "min", **dict([model.objective])}.items():
+        if not is_better(after, before, (name, direction)):
+            values = f"{format_value(after[name])}, and {format_value(before[name])} before it"
+            return f"Training has not improved {name} on valid: {values}. Try another --lr"
+    return ""
 
 
 def infer(config, step, text, output):
@@ -143,11 +166,13 @@ def verify(config):
 
 def search(model_class, given):
     """Search hyper-parameters, or promote the winner of a search."""
+    if given.get("promote"):
+        from hpsearch.promotion import promote
+
+        return promote(given["result_dir"], given.get("force", False))
     from hpsearch import commands  # its library for tables, rich, is slow to import
 
     options = {s.name: given.get(s.name, s.default) for s in command_line.SEARCH}
-    if given.get("promote"):
-        return commands.promote(given["result_dir"])
     return commands.search(model_class, given, options)
 
 

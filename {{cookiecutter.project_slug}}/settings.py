@@ -1,8 +1,7 @@
 """What can be set, in tables, and how a config is completed and checked.
 
-A config is one plain dictionary that says everything about a run. Each line of a table gives the
-name of a setting, its type, its default and what is allowed. The shell's flags and their help, the
-checks, the random configurations of a search and the table in README.md all come from there.
+A config is one plain dictionary that says everything about a run. A line of a table gives a
+setting's name, type, default and what is allowed; flags, checks and searches come from there.
 """
 
 import difflib
@@ -60,8 +59,7 @@ class Setting(NamedTuple):
         """Return the value in this setting's type; ConfigError if it is not allowed."""
         if value is None and self.default is None:
             return None
-        if isinstance(value, np.generic):
-            value = value.item()
+        value = value.item() if isinstance(value, np.generic) else value
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if self.type is float and is_number:
             try:
@@ -85,10 +83,8 @@ class Setting(NamedTuple):
         if not self.choices and self.type is not bool:
             low, high = self.search
             if not low <= high or (self.scale == "log" and low <= 0):
-                raise ConfigError(
-                    f"{self.name} cannot be searched from {low} to {high} on a {self.scale} scale; "
-                    "correct its table in models/"
-                )
+                span = f"from {low} to {high} on a {self.scale} scale"
+                raise ConfigError(f"{self.name} cannot be searched {span}")
 
     def draw(self, random: np.random.Generator) -> Any:
         """A random value from what a search draws from."""
@@ -149,6 +145,9 @@ def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="cons
         Setting("lr", float, lr, "learning rate", 1e-9, 1e3, search=(1e-4, 1.0), scale="log"),
         Setting("optimizer", str, optimizer, "how weights follow gradients",
                 choices=("sgd", "momentum", "adam"), search=("sgd", "momentum", "adam")),
+        Setting("momentum", float, 0.9, "of optimizer momentum", 0.0, 0.9999),
+        Setting("beta1", float, 0.9, "adam's decay of the mean gradient", 0.0, 0.9999),
+        Setting("beta2", float, 0.999, "adam's decay of the mean square", 0.0, 0.999999),
         Setting("lr_schedule", str, lr_schedule, "cosine falls to 0 over decay_steps",
                 choices=("constant", "cosine")),
         Setting("decay_steps", int, decay_steps, "steps over which a schedule decays", 1, 10**9),
@@ -161,10 +160,9 @@ def random_config(table, fixed_params: dict, stream: Callable) -> dict[str, Any]
 
     ConfigError if a fixed one is not in the table or has a value that is not allowed.
     """
-    names = {setting.name for setting in table}
-    unknown = sorted(set(fixed_params) - names)
-    if unknown:
-        raise ConfigError(f"{unknown[0]} is not a hyper-parameter; there are {sorted(names)}")
+    names = [setting.name for setting in table]
+    for name in set(fixed_params) - set(names):
+        raise ConfigError(f"{name} is not a hyper-parameter; there are {sorted(names)}")
     config = {}
     for setting in table:
         if setting.name in fixed_params:
@@ -189,8 +187,7 @@ def complete_config(model_name: str, table, given: dict, recorded: dict, parent:
             hint = nearest(name, list(settings))
             raise ConfigError(f"--{name} is not a setting of {model_name}{hint}")
     given = dict(given)
-    if given.get("threads") == 0:  # as if not given: a resumed run keeps its own number
-        given["threads"] = None
+    given["threads"] = given.get("threads") or None  # 0 as if not given: a run keeps its own
     if given.get("result_dir"):
         given["result_dir"] = os.path.expanduser(given["result_dir"])
     if given.get("from_checkpoint"):

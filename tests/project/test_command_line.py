@@ -16,11 +16,12 @@ from models import MODELS, make_model
 from training.files import PROJECT
 
 COMMON = """
-    batch_size best debug decay_steps deterministic device dry_run eta eval_every
-    eval_examples evaluate executor fixed_params from_checkpoint fullsearch help infer
-    input jit keep_checkpoint_every_n_hours log_every lr lr_schedule max_iter max_to_keep min_iter
-    model_name nb_process optimizer output promote random_seed ray_address result_dir
-    save_checkpoint_secs save_every search search_seed step threads verify
+    batch_size best beta1 beta2 confirm debug decay_steps deterministic device dry_run eta
+    eval_every eval_examples evaluate executor fixed_params force from_checkpoint fullsearch help
+    infer input jit keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_iter
+    max_to_keep min_iter model_name momentum nb_process optimizer output promote random_seed ranges
+    ray_address result_dir save_checkpoint_secs save_every search search_seed step threads trials
+    verify
 """.split()
 OWN = {
     "LinearRegression": ["initial_mean", "initial_stddev"],
@@ -195,6 +196,24 @@ def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run)
     records = records_of(folder / "metrics.jsonl")
     assert [(r["step"], r["split"]) for r in records[len(before) :]] == [(0, "test")]
     assert_refused(shell("--infer", f"--result_dir={folder}", "--input=two"), "--input=two")
+
+
+def test_every_bundled_model_has_a_best_known_configuration(shell):
+    for name in OWN:
+        best = MODELS[name].get_best_config()
+        flags = ("--best", "--fake_data", "--max_iter=1", "--nojit")
+        status, output, errors = shell(f"--model_name={name}", *flags)
+        assert status == 0 and set(best) <= {s.name for s in MODELS[name].hyperparameters}, errors
+
+
+def test_a_run_that_ends_no_better_than_it_began_says_so(shell, tmp_path):
+    said = "Training has not improved "
+    flags = ("--random_seed=1", "--nojit")
+    status, output, _ = shell(*flags, "--lr=1.02", f"--result_dir={tmp_path / 'run'}")
+    assert status == 0 and output.count(said) == 1 and "Try another --lr" in output
+    assert "complete" in (tmp_path / "run" / "status.json").read_text()
+    status, output, _ = shell(*flags)
+    assert status == 0 and said not in output
 
 
 def test_main_works_from_any_folder_and_keeps_the_screen_clean(tmp_path):

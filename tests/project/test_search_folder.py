@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 import subprocess
 import sys
 from concurrent.futures import Future
@@ -12,11 +13,12 @@ from rich.console import Console
 from runs import read
 from searches import assert_same, ledger, lines_of
 
-from hpsearch.commands import search_settings
-from hpsearch.display import Display
+from command_line import SEARCH
+from hpsearch.display import Display, print_best
 from hpsearch.ledger import Outcome
 from hpsearch.picture import draw
 from hpsearch.search import SearchFolder, run
+from hpsearch.search_settings import search_settings
 from models import MODELS
 from settings import ConfigError
 from training import processors
@@ -58,7 +60,7 @@ class MadeUp:
 
 
 def trained(score):
-    return Outcome("trained", score, None, {}, "")
+    return Outcome("trained", score, None, {"accuracy": score}, "")
 
 
 def score(job):
@@ -69,8 +71,8 @@ def settings(**changed):
     base = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}
     return {
         "model_name": "MNIST", "search": "fullsearch", "search_seed": 0, "max_iter": 81,
-        "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base,
-        "objective": ["accuracy", "max"], "run": {},
+        "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base, "trials": 16, "lr_points": 37,
+        "confirm": 3, "ranges": {}, "objective": ["accuracy", "max"], "run": {},
     } | changed  # fmt: skip
 
 
@@ -93,8 +95,13 @@ def test_any_order_of_completion_gives_the_same_ledger(tmp_path, capsys):
         assert made_up_search(tmp_path / f"{order}", MadeUp(order, width))
     assert_same(tmp_path / "1", tmp_path / "0")
     assert_same(tmp_path / "2", tmp_path / "0")
-    whole = [r for r in ledger(tmp_path / "0") if r["until"] == 81 and r["state"] == "trained"]
-    assert read(tmp_path / "0", "best.json")["score"] == max(r["score"] for r in whole)
+    records, best = ledger(tmp_path / "0"), read(tmp_path / "0", "best.json")
+    whole = [r for r in records if r["until"] == 81 and r["state"] == "trained"]
+    own = [r for r in whole if "seed" not in r]
+    again = [r["score"] for r in whole if r["hyperparameters"] == best["hyperparameters"]]
+    assert best["mean"] == pytest.approx(max(r["score"] for r in own)) == pytest.approx(again[0])
+    assert best["seeds"] == 3 and best["scores"] == again[-3:]
+    assert {r["trial"] for r in whole if "seed" in r} < set(range(135, 147))
 
 
 def test_a_search_that_was_stopped_anywhere_goes_on_to_the_same_end(tmp_path, capsys):
@@ -194,11 +201,12 @@ def test_the_same_settings_have_the_same_folder(results):
     assert one.path == two.path != other.path and not results.exists()
 
 
-def test_settings_that_change_no_weight_do_not_make_another_search():
-    options = {"fixed_params": {}, "min_iter": None, "search_seed": 0, "eta": 3}
+OPTIONS = {setting.name: setting.default for setting in SEARCH}
 
+
+def test_settings_that_change_no_weight_do_not_make_another_search():
     def of(**given):
-        return search_settings(MODELS["MNIST"], {"search": "random"} | given, options)
+        return search_settings(MODELS["MNIST"], {"search": "random"} | given, OPTIONS)
 
     assert of(log_every=7, debug=True, threads=1) == of() != of(fake_data=True)
     assert of()["run"] == {"threads": 1} and of(threads=3)["run"] == {"threads": 3}
@@ -207,9 +215,87 @@ def test_settings_that_change_no_weight_do_not_make_another_search():
 
 def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
+    best = read(tmp_path / "search", "best.json")
     with SearchFolder(settings(), tmp_path / "search") as folder:
-        draw(folder)
-    assert (tmp_path / "search" / "search.png").exists()
+        for confirmed in ([], best["confirmed"]):
+            draw(folder, confirmed)
+            assert (folder.path / "search.png").exists()
+            (folder.path / "search.png").unlink()
+
+
+def test_the_end_shows_the_confirmed_first_and_does_not_count_them_as_trials(tmp_path, capsys):
+    made_up_search(tmp_path / "search", MadeUp(0), search="hyperband")
+    best = read(tmp_path / "search", "best.json")
+    with SearchFolder(settings(search="hyperband"), tmp_path / "search") as folder:
+        capsys.readouterr()
+        print_best(folder, best)
+    output = capsys.readouterr().out
+    rows = [line.split() for line in output.splitlines() if "/trials/" in line]
+    assert rows[0][0] == f"{best['trial']:04}" and rows[0][2] == f"{best['mean']:.6g}"
+    assert rows[0][3] == f"{best['spread']:.2g}" and len(rows) >= 6
+    assert [len(row) for row in rows][-1] == len(rows[0]) - 2  # not confirmed: neither of the two
+    assert re.search(r"^49 trials: \d+ complete, .*; with other seeds \d+ of 12 complete$", output,
+                     re.M)  # fmt: skip
+    assert f"Best: trial {best['trial']:04}, accuracy = " in output
+
+
+def test_a_search_without_confirmation_takes_the_best_score(tmp_path, capsys):
+    made_up_search(tmp_path / "search", MadeUp(0), search="hyperband", confirm=0)
+    records, best = ledger(tmp_path / "search"), read(tmp_path / "search", "best.json")
+    assert best["mean"] == max(r["score"] for r in records if r["until"] == 81 and r["score"])
+    assert (best["seeds"], best["spread"], best["confirmed"]) == (1, None, [])
+    assert not any("seed" in record for record in records)
+    with SearchFolder(settings(search="hyperband", confirm=0), tmp_path / "search") as folder:
+        print_best(folder, best)
+    output = capsys.readouterr().out
+    assert "other seeds" not in output and "mean" not in output
+
+
+def test_a_lucky_trial_is_not_believed(tmp_path, capsys):
+    class Lucky(MadeUp):
+        """The best trial of the search is among the worst with any other seed."""
+
+        def outcome(self, job):
+            lucky = job.hyperparameters["optimizer"] == "adam"
+            if job.seed is None:
+                return trained(score(job) + lucky)
+            return trained(score(job) - lucky)
+
+    for name, confirm in [("believed", 0), ("confirmed", 3)]:
+        made_up_search(tmp_path / name, Lucky(0), search="hyperband", confirm=confirm)
+    lucky, best = (read(tmp_path / name, "best.json") for name in ("believed", "confirmed"))
+    assert lucky["hyperparameters"]["optimizer"] == "adam" and lucky["mean"] > 0.9
+    assert best["hyperparameters"]["optimizer"] != "adam"
+
+
+def test_a_search_that_finds_nothing_better_ends_with_what_it_began_with(tmp_path, capsys):
+    class Faultless(MadeUp):
+        def outcome(self, job):
+            return trained(score(job))
+
+    base = settings()["base"] | {"lr": 0.01}
+    made_up_search(tmp_path / "search", Faultless(0), search="hyperband", base=base)
+    best = read(tmp_path / "search", "best.json")
+    assert best["hyperparameters"] == base and best["trial"] >= 49
+    with SearchFolder(best["settings"], tmp_path / "search") as folder:
+        print_best(folder, best)
+    assert "Nothing is clearly better than what the search began with" in capsys.readouterr().out
+
+
+def test_each_trial_of_a_confirmation_has_its_own_seed_and_folder(tmp_path, capsys):
+    class Watched(MadeUp):
+        def submit(self, job, config):
+            configs[job.trial] = config
+            return super().submit(job, config)
+
+    configs = {}
+    made_up_search(tmp_path / "search", Watched(0), search="hyperband")
+    own = {configs[n]["random_seed"] for n in range(49)}
+    other = [configs[n]["random_seed"] for n in range(49, 61)]
+    assert own == {0} and other == other[:3] * 4 and len({0, *other}) == 4
+    assert len({config["result_dir"] for config in configs.values()}) == 61
+    records = [r for r in ledger(tmp_path / "search") if "seed" in r]
+    assert all(configs[r["trial"]]["random_seed"] == r["seed"] for r in records)
 
 
 @pytest.mark.parametrize(
@@ -225,13 +311,29 @@ def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
         ('--search=lr --fixed_params={"lrr":1}', ["lrr is not", "lr (float, from 1e-09 to 1000)"]),
         ('--search=lr --fixed_params={"lr":"x"}', ["--lr=x", "float"]),
         ('--search=lr --fixed_params={"lr":-1}', ["--lr=-1", "from"]),
-        ("--search=hyperband --lr=1 --optimizer=sgd --initial_stddev=1", ["left to search"]),
+        ("--search=hyperband --lr=1 --optimizer=sgd", ["left to search"]),
         ("--search=lr --lr=0.1", ["--search=lr searches lr", "0.1"]),
         ('--fullsearch --fixed_params={"lr":0.1}', ["searches lr, which is fixed"]),
-        ("--fullsearch --optimizer=sgd --initial_stddev=1", ["left to search"]),
+        ("--fullsearch --optimizer=sgd", ["left to search"]),
         ("--search=lr --nb_process=two", ["--nb_process=two is not of type int"]),
         ('--search=random --lr=0.1 --fixed_params={"lr":1}', ["--lr=0.1", "--fixed_params, too"]),
         ("--promote", ["--promote needs --result_dir=R, the folder of a search"]),
+        ("--force", ["--force goes with --promote"]),
+        ("--search=lr --trials=3", ["--trials goes with --search=random"]),
+        ("--search=random --lr_points=3", ["--lr_points goes with --search=lr or --fullsearch"]),
+        ("--search=lr --lr_points=1", ["--lr_points=1", "from 2"]),
+        ("--search=random --ranges=[1]", ["--ranges=[1] is not of type dict"]),
+        ('--search=random --ranges={"lrr":[1,2]}', ["--ranges: lrr is not", "lr, optimizer"]),
+        ('--search=random --ranges={"lr":[1]}', ["--ranges: lr is [1], not [low, high]"]),
+        ('--search=random --ranges={"lr":0.1}', ["--ranges: lr is 0.1, not [low, high]"]),
+        ('--search=random --ranges={"lr":[0.5,0.1]}', ["lr cannot be searched from 0.5 to 0.1"]),
+        ('--search=random --ranges={"lr":[0,1]}', ["--ranges: --lr=0", "from 1e-09"]),
+        ('--search=random --ranges={"lr":[0.1,0.1]}', ["lr has one value only; use --lr=0.1"]),
+        ('--search=random --ranges={"lr":["x",1]}', ["--lr=x is not of type float"]),
+        ('--search=random --ranges={"optimizer":["x"]}', ["--optimizer=x", "one of sgd"]),
+        ('--search=random --ranges={"optimizer":"sgd"}', ["optimizer is sgd, not a list"]),
+        ('--search=random --lr=1 --ranges={"lr":[1,2]}', ["lr is fixed at 1"]),
+        ('--search=lr --ranges={"beta1":[0.1,0.2]}', ["--search=lr does not search beta1"]),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(shell, flags, words, results):
@@ -246,7 +348,12 @@ def test_a_dry_run_prints_the_schedule_and_writes_nothing(shell, results):
     flags = ["--dry_run", "--nojit", f"--threads={processors.count()}"]
     status, output, errors = shell("--search=hyperband", "--nb_process=4", *flags)
     assert (status, errors) == (0, "") and not results.exists()
+    assert "61 trials, 5,028 steps, 4 at a time" in output
+    assert "2: confirmation 3" in output
+    status, output, errors = shell("--search=hyperband", "--nb_process=4", "--confirm=0", *flags)
     assert "49 trials, 2,628 steps, 4 at a time" in output
+    status, output, errors = shell("--search=random", "--trials=5", "--confirm=1", *flags)
+    assert "9 trials, 1,800 steps" in output
     assert "MB of disk" in output and "s to compile" in output
 
 
@@ -278,7 +385,7 @@ def test_drawing_does_not_load_tensorflow(tmp_path, capsys):
         "import sys; from pathlib import Path; from hpsearch.picture import draw;"
         "from hpsearch.search import SearchFolder; from training.files import read_json;"
         f"path = Path({str(tmp_path / 'search')!r}); settings = read_json(path / 'search.json');"
-        "folder = SearchFolder(settings, path).__enter__(); draw(folder);"
+        "folder = SearchFolder(settings, path).__enter__(); draw(folder, []);"
         "sys.exit('tensorflow.python' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT).returncode == 0

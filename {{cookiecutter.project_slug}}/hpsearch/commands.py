@@ -1,10 +1,9 @@
-"""What main.py does for --search, --fullsearch, --dry_run and --promote."""
+"""What main.py does for --search, --fullsearch and --dry_run."""
 
 import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 from rich import box
@@ -15,77 +14,11 @@ from hpsearch import fullsearch
 from hpsearch.display import Display, duration, print_best
 from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
-from settings import RUN_SETTINGS, ConfigError
-from training.files import PROJECT, read_json, write_json
+from hpsearch.search_settings import RESUMABLE, search_settings
+from training.files import read_json
 from training.loop import advance
-from training.messages import format_values, main_command, one_line
-from training.provenance import read_provenance
+from training.messages import main_command, one_line
 from training.signals import StopSignals
-
-RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable}
-PROVENANCE = ("search", "search_seed", "max_iter", "fixed_params", "run")  # kept with a winner
-
-
-def search_settings(model_class, given: dict, options: dict) -> dict[str, Any]:
-    """The settings that determine the result of a search, as in search.json.
-
-    given: {flag: value}; options: the search's own flags, completed. ConfigError if they do not fit
-    each other, or leave nothing to search.
-    """
-    kind = "fullsearch" if given.get("fullsearch") else given["search"]
-    max_iter = given.get("max_iter") or model_class.max_iter
-    min_iter = options["min_iter"] or max(1, max_iter // 27)
-    if min_iter > max_iter:
-        raise ConfigError(f"--min_iter={min_iter} is more than --max_iter={max_iter}")
-    fixed = fixed_parameters(model_class, given, options["fixed_params"])
-    check_something_to_search(model_class, kind, fixed)
-    base = {setting.name: setting.default for setting in model_class.hyperparameters}
-    if given.get("best"):
-        base |= model_class.get_best_config()
-    names = [s.name for s in RUN_SETTINGS if s.name in given and s.name not in RESUMABLE]
-    # A trial has the same number of threads wherever the search runs: it determines the bits.
-    threads = {"threads": given.get("threads") or 1}
-    return {
-        "model_name": model_class.__name__,
-        "search": kind,
-        "search_seed": options["search_seed"],
-        "max_iter": max_iter,
-        "min_iter": min_iter,
-        "eta": options["eta"],
-        "fixed_params": fixed,
-        "base": base,
-        "objective": list(model_class.objective),
-        "run": {name: given[name] for name in names} | threads,
-    }
-
-
-def fixed_parameters(model_class, given: dict, fixed_params: dict) -> dict[str, Any]:
-    """The hyper-parameters that are fixed, by --fixed_params or by a flag of their own, checked."""
-    table = {setting.name: setting for setting in model_class.hyperparameters}
-    try:
-        for name in fixed_params:
-            if name not in table:
-                raise ConfigError(f"{name} is not a hyper-parameter")
-        fixed = {name: table[name].check(value) for name, value in fixed_params.items()}
-    except ConfigError as error:
-        known = (f"{s.name} ({s.type.__name__}, {s.allowed() or 'any'})" for s in table.values())
-        raise ConfigError(f"--fixed_params: {error}; there are {', '.join(known)}") from None
-    for name in fixed:
-        if name in given:
-            raise ConfigError(f"--{name}={given[name]} is given in --fixed_params, too")
-    return fixed | {name: table[name].check(given[name]) for name in table if name in given}
-
-
-def check_something_to_search(model_class, kind: str, fixed: dict) -> None:
-    """ConfigError if a search of this kind has nothing to draw, or a range that is not allowed."""
-    if kind in ("lr", "fullsearch") and "lr" in fixed:
-        flag = "--search=lr" if kind == "lr" else "--fullsearch"
-        raise ConfigError(f"{flag} searches lr, which is fixed at {fixed['lr']}")
-    free = [s for s in model_class.hyperparameters if s.search and s.name not in fixed]
-    if not {s.name for s in free} - ({"lr"} if kind == "fullsearch" else set()):
-        raise ConfigError(f"{model_class.__name__} has no hyper-parameter left to search")
-    for setting in free:
-        setting.check_search()
 
 
 def search(model_class, given: dict, options: dict) -> int:
@@ -116,8 +49,9 @@ def search(model_class, given: dict, options: dict) -> int:
             return 128 + stop.received
         from hpsearch import picture  # matplotlib is slow to import
 
-        print_best(folder)
-        picture.draw(folder)
+        best = read_json(folder.path / "best.json")
+        print_best(folder, best)
+        picture.draw(folder, best["confirmed"])
         quoted = shlex.quote(str(folder.path))
         print(f"Next: {main_command()} --promote --result_dir={quoted}")
     return 0
@@ -139,17 +73,18 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
     table.add_column("bracket")
     for name in ("rung", "trials", "up to step", "steps"):
         table.add_column(name, justify="right")
-    winners, trials, steps = [], 0, 0
-    while brackets := fullsearch.brackets(model_class, settings, winners):
-        winners.append(settings["base"])  # the schedule does not depend on which trial wins
+    rankings, drawn, trials, steps = [], [], 0, 0
+    while brackets := fullsearch.brackets(model_class, settings, rankings, trials):
         for bracket in brackets:
             reached = 0
             for rung, (count, until) in enumerate(bracket.rungs):
                 cells = (f"{n:,}" for n in (rung, count, until, count * (until - reached)))
-                table.add_row("" if rung else f"{len(winners)}: {bracket.name}", *cells)
+                table.add_row("" if rung else f"{len(rankings) + 1}: {bracket.name}", *cells)
                 reached = until
             trials += len(bracket.trials)
             steps += bracket.steps()
+            drawn += bracket.trials.values()
+        rankings.append(drawn)  # the schedule does not depend on which trials are best
     Console().print(table)
     start, step, size = costs(model_class, settings)
     nb_process = options["nb_process"]
@@ -184,31 +119,3 @@ def costs(model_class, settings: dict) -> tuple[float, float, int]:
         graph = model.graph.as_graph_def().ByteSize()
     # Two checkpoints, the newest and the best; the graph in .meta and in the events; small files.
     return start, step, 2 * weights + 2 * graph + 100_000
-
-
-def promote(path: str) -> int:
-    """Write the winner of a search to the file that --best reads. Returns the exit status."""
-    path = Path(path).expanduser()
-    if not (path / "search.json").exists():
-        raise FileNotFoundError(f"--result_dir={path} holds no search")
-    if not (path / "best.json").exists():
-        raise FileNotFoundError(f"{path} has no best trial yet; let the search finish first")
-    best = read_json(path / "best.json")
-    settings = best["settings"]
-    trial = path / "trials" / f"{best['trial']:04}"
-    origin = {
-        "folder": path.name,
-        "trial": best["trial"],
-        "weights_sha256": best["weights_sha256"],
-        "data_checksum": read_provenance(trial)["data_checksum"] if trial.exists() else None,
-    } | {name: settings[name] for name in PROVENANCE}
-    content = {"config": best["hyperparameters"], "valid": best["valid"], "from": origin}
-    target = PROJECT / "models" / "best" / f"{settings['model_name']}.json"
-    target.parent.mkdir(exist_ok=True)
-    before = read_json(target) if target.exists() else None
-    write_json(target, content)
-    print(f"{target.relative_to(PROJECT)}: {format_values(content['config'])}")
-    if before:
-        print(f"Before: {format_values(before['config'])}")
-    print(f"Next: {main_command()} --model_name={settings['model_name']} --best")
-    return 0

@@ -70,8 +70,9 @@ class Display:
         what = f"score {format_value(record['score'])}"
         if record["state"] != TRAINED:
             what = f"{record['state']}: {record['reason']}"
-        values = format_values({name: record["hyperparameters"][name] for name in self.names})
-        values = f" ({values})" if values else ""
+        values = {name: record["hyperparameters"][name] for name in self.names}
+        values |= {"random_seed": record["seed"]} if "seed" in record else {}
+        values = f" ({format_values(values)})" if values else ""
         log.info(f"Trial {record['trial']:04} at step {record['until']}: {what}{values}")
 
     def table(self) -> Table:
@@ -101,30 +102,70 @@ class Display:
         return table
 
 
-def print_best(folder) -> None:
-    """Print a table of the best trials, and how many trials ended in which state."""
-    records = list(folder.ledger.records.values())
+def print_best(folder, best: dict) -> None:
+    """Print a table of the best trials, how many ended in which state, and what the search found.
+
+    best: the content of best.json. Confirmed configurations come first, by their means.
+    """
+    objective, max_iter = folder.settings["objective"][0], folder.settings["max_iter"]
+    records, confirmed = list(folder.ledger.records.values()), best["confirmed"]
     names = varying([record["hyperparameters"] for record in records])
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("trial", folder.settings["objective"][0], *names):
+    columns = ["mean", "spread"] if confirmed else []
+    for name in ("trial", objective, *columns, *names):
         table.add_column(name, justify="right")
     table.add_column("run", overflow="fold")
-    for record in folder.ledger.ranked(folder.settings["max_iter"])[:SHOWN]:
-        values = [format_value(record["hyperparameters"][name]) for name in names]
-        run = folder.trial_folder(record["trial"])
-        table.add_row(f"{record['trial']:04}", format_value(record["score"]), *values, str(run))
+    rows = {result["trial"]: [format_value(result["mean"]), spread(result)] for result in confirmed}
+    ranked = {record["trial"]: record for record in folder.ledger.ranked(max_iter)}
+    rows |= {trial: [""] * len(columns) for trial in ranked if trial not in rows}
+    for trial, means in list(rows.items())[:SHOWN]:
+        config = folder.ledger.records[trial, max_iter]["hyperparameters"]
+        score = format_value(ranked[trial]["score"]) if trial in ranked else "-"
+        values = [format_value(config[name]) for name in names]
+        run = str(folder.trial_folder(trial))
+        table.add_row(f"{trial:04}", score, *means, *values, run)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+    print_counts(records, max_iter)
+    if confirmed:
+        print_confirmation(best, folder.settings, objective)
+
+
+def print_counts(records: list[Record], max_iter: int) -> None:
+    """Print how many trials ended in which state."""
     counts = dict.fromkeys(("complete", "stopped early", "diverged", "failed"), 0)
     last = last_records(records)
     for record in last:
         state = record["state"]
         if state == TRAINED:
-            complete = record["until"] == folder.settings["max_iter"]
-            state = "complete" if complete else "stopped early"
+            state = "complete" if record["until"] == max_iter else "stopped early"
         counts[state] += 1
-    print(f"{len(last)} trials: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    again = [record for record in records if "seed" in record]
+    done = sum(record["state"] == TRAINED for record in again)
+    text = ", ".join(f"{n} {state}" for state, n in counts.items())
+    more = f"; with other seeds {done} of {len(again)} complete" if again else ""
+    print(f"{len(last)} trials: {text}{more}")
+
+
+def print_confirmation(best: dict, settings: dict, objective: str) -> None:
+    """Print the winner's mean beside that of what the search began with."""
+    base = settings["base"] | settings["fixed_params"]
+    began = next((r for r in best["confirmed"] if r["hyperparameters"] == base), None)
+    text = f"{objective} = {format_value(best['mean'])} ± {spread(best)}"
+    if best["hyperparameters"] == base:
+        print(f"Nothing is clearly better than what the search began with: {text}")
+    else:
+        before = f"{format_value(began['mean'])} ± {spread(began)}" if began else "no value"
+        print(f"Best: trial {best['trial']:04}, {text}; what the search began with: {before}")
+    seeds = "1 seed" if best["seeds"] == 1 else f"{best['seeds']} seeds"
+    print(f"Means and standard deviations over {seeds} that the search had not seen")
+
+
+def spread(result: dict) -> str:
+    """A standard deviation with two digits; ? for that of one value."""
+    return "?" if result["spread"] is None else f"{result['spread']:.2g}"
 
 
 def last_records(records: list[Record]) -> list[Record]:
-    """The record of each trial's last rung."""
-    return list({r["trial"]: r for r in sorted(records, key=lambda r: r["until"])}.values())
+    """The record of the last rung of each trial with the search's own seed."""
+    own = [record for record in records if "seed" not in record]
+    return list({r["trial"]: r for r in sorted(own, key=lambda r: r["until"])}.values())

@@ -2,38 +2,46 @@
 
 from typing import Any
 
-from hpsearch import hyperband, learningrate, randomsearch
+from hpsearch import confirmation, hyperband, learningrate, randomsearch
 from hpsearch.halving import Bracket
 
 
-def brackets(model_class, settings: dict, winners: list[dict[str, Any]]) -> list[Bracket]:
+def brackets(
+    model_class, settings: dict, rankings: list[list[dict[str, Any]]], first: int = 0
+) -> list[Bracket]:
     """The brackets of the next pass; [] if the search is complete.
 
-    settings: those of search.json; winners: the best hyper-parameters at the end of each complete
-    pass. A full search is Hyperband, then the learning rate of its winner, then Hyperband with the
-    best learning rate fixed.
+    settings: those of search.json; rankings: at the end of each complete pass, the hyper-parameters
+    of all trials that had been trained to the end, the best first; first: the next trial's number.
+    A full search is Hyperband, then the learning rate of its winner, then Hyperband with the best
+    learning rate fixed. The last pass of any search is its confirmation, unless confirm is 0.
     """
     seed, fixed, max_iter = (settings[name] for name in ("search_seed", "fixed_params", "max_iter"))
+    ranges, base = settings["ranges"], settings["base"] | settings["fixed_params"]
     budget = max_iter, settings["min_iter"], settings["eta"]
-    schedule = hyperband.schedule(*budget)
-    first_pass = sum(rungs[0][0] for rungs in schedule.values())  # Hyperband's trials
 
     def draw(numbers, fixed=fixed):
-        return randomsearch.configurations(model_class, seed, numbers, fixed)
+        return randomsearch.configurations(model_class, seed, numbers, fixed, ranges)
 
     def draw_with_best_lr(numbers):
-        return draw(numbers, fixed | {"lr": winners[-1]["lr"]})
+        return draw(numbers, fixed | {"lr": rankings[-1][0]["lr"]})
 
-    match [settings["search"], *winners]:
+    def rates():
+        table = {s.name: s for s in randomsearch.searched_table(model_class, ranges)}
+        return learningrate.grid(*table["lr"].search, settings["lr_points"])
+
+    match [settings["search"], *rankings]:
         case ["random"]:
-            return randomsearch.brackets(draw, max_iter, len(schedule) ** 2)  # costs as much
+            return randomsearch.brackets(draw, max_iter, settings["trials"])
         case ["lr"]:
-            return learningrate.brackets(settings["base"] | fixed, max_iter)
+            return learningrate.brackets(base, rates(), max_iter)
         case ["hyperband" | "fullsearch"]:
             return hyperband.brackets(draw, *budget)
-        case ["fullsearch", winner]:
-            return learningrate.brackets(winner, max_iter, first_pass)
+        case ["fullsearch", ranked]:
+            return learningrate.brackets(ranked[0], rates(), max_iter, first)
         case ["fullsearch", _, _]:
-            first = first_pass + learningrate.COUNT
             return hyperband.brackets(draw_with_best_lr, *budget, first, "hyperband, lr fixed,")
+        case [_, ranked] | [_, _, _, ranked] if settings["confirm"]:
+            seeds = confirmation.other_seeds(seed, settings["confirm"])
+            return confirmation.brackets([base, *ranked], seeds, max_iter, first)
     return []

@@ -11,11 +11,15 @@ Scores = Mapping[tuple[int, int], float | None]  # {(trial, until): score}; None
 
 
 class Bracket(NamedTuple):
-    """trials: {number: hyper-parameters}; rungs: [(how many trials, up to which step)]."""
+    """trials: {number: hyper-parameters}; rungs: [(how many trials, up to which step)].
+
+    seeds: {number: random_seed} of the trials whose seed is not that of the search.
+    """
 
     name: str
     trials: dict[int, dict[str, Any]]
     rungs: list[tuple[int, int]]
+    seeds: dict[int, int] = {}
 
     def steps(self) -> int:
         """The steps of all its jobs; a promoted trial continues from the rung before."""
@@ -27,13 +31,14 @@ class Bracket(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One trial, to be trained up to step `until`; rungs count from 0."""
+    """One trial, to be trained up to step `until`; rungs count from 0; seed as in its bracket."""
 
     trial: int
     until: int
     bracket: str
     rung: int
     hyperparameters: dict[str, Any]
+    seed: int | None = None
 
 
 def best_first(scores: Mapping[int, float | None], direction: str) -> list[int]:
@@ -56,6 +61,9 @@ def pending(bracket: Bracket, scores: Scores, direction: str) -> list[Job]:
         trials = candidates[:count]
         missing = [trial for trial in trials if (trial, until) not in scores]
         if missing:
-            return [Job(n, until, bracket.name, rung, bracket.trials[n]) for n in missing]
+            return [
+                Job(n, until, bracket.name, rung, bracket.trials[n], bracket.seeds.get(n))
+                for n in missing
+            ]
         candidates = best_first({trial: scores[trial, until] for trial in trials}, direction)
     return []

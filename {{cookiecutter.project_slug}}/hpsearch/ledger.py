@@ -32,6 +32,7 @@ class Record(TypedDict, total=False):
     bracket: str
     rung: int
     hyperparameters: dict[str, Any]
+    seed: int  # if it is not that of the search
     state: str
     score: float | None
     reason: str
@@ -68,8 +69,11 @@ class Ledger:
 
     def add(self, job: Job, outcome: Outcome) -> Record:
         """Append what came of a job; it is on the disk afterwards."""
-        about = {n: value for n, value in outcome._asdict().items() if value is not None}
-        record = Record(**job._asdict()) | {"state": outcome.state, "score": None} | about
+        asked, about = (
+            {name: value for name, value in given._asdict().items() if value is not None}
+            for given in (job, outcome)
+        )
+        record = Record(**asked) | {"state": outcome.state, "score": None} | about
         record["sha256"] = checksum(record)
         append_json(self.path, record)
         sync(self.path)
@@ -77,16 +81,20 @@ class Ledger:
         return record
 
     def scores(self, bracket: Bracket) -> Scores:
-        """The scores of the jobs of a bracket that have ended, with these hyper-parameters."""
-        trials = bracket.trials
+        """The scores of the jobs of a bracket that have ended, as the bracket has them."""
         return {
-            job: record["score"]
-            for job, record in self.records.items()
-            if trials.get(record["trial"]) == record["hyperparameters"]
+            (n, until): record["score"]
+            for (n, until), record in self.records.items()
+            if bracket.trials.get(n) == record["hyperparameters"]
+            and bracket.seeds.get(n) == record.get("seed")
         }
 
     def ranked(self, until: int) -> list[Record]:
-        """The records of the trials that were trained up to a step, the best first."""
-        found = {r["trial"]: r for r in self.records.values() if r["until"] == until}
+        """The records of the trials that were trained up to a step, the best first.
+
+        Those with a seed of their own confirm others, and are left out.
+        """
+        records = [record for record in self.records.values() if "seed" not in record]
+        found = {record["trial"]: record for record in records if record["until"] == until}
         order = best_first({trial: r["score"] for trial, r in found.items()}, self.direction)
         return [found[trial] for trial in order]

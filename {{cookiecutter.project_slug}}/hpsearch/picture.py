@@ -9,9 +9,10 @@ from hpsearch.display import last_records, varying
 from hpsearch.ledger import TRAINED
 
 
-def draw(folder) -> None:
-    """Write search.png into the folder of a search."""
+def draw(folder, confirmed: list[dict]) -> None:
+    """Write search.png into the folder of a search; confirmed: as in best.json."""
     records = [r for r in folder.ledger.records.values() if r["state"] == TRAINED]
+    records = [record for record in records if "seed" not in record]
     names = varying([record["hyperparameters"] for record in records])
     columns = 3
     rows = -(-(1 + len(names)) // columns)
@@ -23,6 +24,7 @@ def draw(folder) -> None:
     last = last_records(records)
     for panel, name in zip(panels[1:], names, strict=False):
         dots = draw_values(panel, name, last, rungs)
+        draw_means(panel, name, confirmed)
     if names:
         bar = figure.colorbar(dots, ax=panels[len(names)], label="steps")
         bar.set_ticks(range(len(rungs)), labels=[f"{until:,}" for until in rungs])
@@ -63,3 +65,14 @@ def draw_values(panel, name, records, rungs):
         panel.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
         panel.xaxis.set_minor_locator(ticker.NullLocator())
     return dots
+
+
+def draw_means(panel, name, confirmed):
+    """The means over other seeds, with their standard deviations."""
+    values = [result["hyperparameters"][name] for result in confirmed]
+    means = [result["mean"] for result in confirmed]
+    spreads = [result["spread"] or 0.0 for result in confirmed]
+    if values:
+        style = {"fmt": "_", "color": "black", "capsize": 3, "linewidth": 1}
+        panel.errorbar(values, means, spreads, **style, label="mean of other seeds")
+        panel.legend(frameon=False, fontsize="small")

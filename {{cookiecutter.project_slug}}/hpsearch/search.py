@@ -3,7 +3,7 @@
 search.json     the settings that determine the result
 ledger.jsonl    one line per ended job, see hpsearch/ledger.py
 trials/NNNN/    a run folder each
-best.json       the best of the trials that were trained to the end
+best.json       the best of the trials that were trained to the end, with its mean over seeds
 search.png      scores against steps and against each hyper-parameter
 """
 
@@ -15,15 +15,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpsearch import fullsearch
+from hpsearch import confirmation, fullsearch
 from hpsearch.halving import Bracket, Job, pending
 from hpsearch.ledger import INTERRUPTED, Ledger, Outcome, Record
 from settings import ConfigError
 from training import folders
 from training.files import read_json, sync, write_json
 from training.messages import one_line
-
-BEST = ("trial", "hyperparameters", "score", "valid", "weights_sha256")  # of its record
 
 
 class SearchFolder:
@@ -76,24 +74,38 @@ class SearchFolder:
         own = {
             "model_name": self.settings["model_name"],
             "max_iter": self.settings["max_iter"],
-            "random_seed": self.settings["search_seed"],
+            "random_seed": self.settings["search_seed"] if job.seed is None else job.seed,
             "result_dir": str(self.trial_folder(job.trial)),
         }
         return self.unrecorded | self.settings["run"] | job.hyperparameters | own
 
-    def write_best(self, below: int) -> Record:
-        """Write best.json: the best of the trials with a lower number. Returns its record.
+    def ranked(self, below: int) -> list[Record]:
+        """The records of the trials with a lower number that were trained to the end, best first.
 
-        Only trials that were trained to the end count; ValueError if there is none.
+        ValueError if there is none.
         """
         ranked = self.ledger.ranked(self.settings["max_iter"])
-        best = next((record for record in ranked if record["trial"] < below), None)
-        if best is None:
+        found = [record for record in ranked if record["trial"] < below]
+        if not found:
             raise ValueError(f"no trial could be trained to the end; see {self.ledger.path}")
-        content = {name: best[name] for name in BEST} | {"settings": self.settings}
-        write_json(self.path / "best.json", content)
+        return found
+
+    def write_best(self, ranked: list[Record], last_pass: list[Bracket]) -> None:
+        """Write best.json; ValueError if no candidate was trained to the end with each seed.
+
+        ranked: the search's own trials; last_pass: its confirmation, if it has one.
+        """
+        confirmed = []
+        if last_pass[0].seeds:
+            confirmed = confirmation.results(last_pass, ranked, self.ledger)
+            if not confirmed:
+                path = self.ledger.path
+                raise ValueError(f"no trial could be trained with other seeds, too; see {path}")
+        best = (confirmed or [confirmation.over_seeds(ranked[0]["trial"], ranked[:1])])[0]
+        weights = self.ledger.records[best["trial"], self.settings["max_iter"]]["weights_sha256"]
+        about = {"weights_sha256": weights, "confirmed": confirmed, "settings": self.settings}
+        write_json(self.path / "best.json", best | about)
         sync(self.path)
-        return best
 
 
 def flat(settings: dict, prefix: str = "") -> dict[str, Any]:
@@ -117,11 +129,13 @@ class Snapshot(NamedTuple):
 
 def run(folder: SearchFolder, model_class, executor) -> Iterator[Snapshot]:
     """Run a whole search, or what is left of it, for as long as snapshots are asked for."""
-    winners, trials = [], 0
-    while brackets := fullsearch.brackets(model_class, folder.settings, winners):
+    rankings, trials = [], 0
+    while brackets := fullsearch.brackets(model_class, folder.settings, rankings, trials):
         yield from run_pass(folder, brackets, executor)
         trials += sum(len(bracket.trials) for bracket in brackets)
-        winners.append(folder.write_best(trials)["hyperparameters"])
+        ranked, last_pass = folder.ranked(trials), brackets
+        rankings.append([record["hyperparameters"] for record in ranked])
+    folder.write_best(ranked, last_pass)
 
 
 def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterator[Snapshot]:

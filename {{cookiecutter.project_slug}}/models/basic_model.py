@@ -103,10 +103,10 @@ class BasicModel:
         return (*cls.hyperparameters, *run)
 
     @classmethod
-    def get_random_config(cls, fixed_params: dict, seed: int) -> dict[str, Any]:
-        """Draw the hyper-parameters for one trial: a pure function of its arguments."""
+    def get_random_config(cls, fixed_params: dict, seed: int, table=None) -> dict[str, Any]:
+        """Draw a trial's hyper-parameters; table: the model's own, with other ranges. Pure."""
         stream = functools.partial(random_stream, seed)
-        return random_config(cls.hyperparameters, fixed_params, stream)
+        return random_config(table or cls.hyperparameters, fixed_params, stream)
 
     @classmethod
     def get_best_config(cls) -> dict[str, Any]:

@@ -22,8 +22,7 @@ class LinearRegression(BasicModel):
     hyperparameters = (
         *optimization(lr=0.5, batch_size=POINTS, decay_steps=200),
         Setting("initial_mean", float, 0.0, "mean of the first weight", -1e6, 1e6),
-        Setting("initial_stddev", float, 1.0, "standard deviation of the first weight", 0.0, 1e6,
-                search=(0.01, 10.0), scale="log"),
+        Setting("initial_stddev", float, 1.0, "standard deviation of the first weight", 0.0, 1e6),
     )  # fmt: skip
     max_iter = 200
     eval_every = 20

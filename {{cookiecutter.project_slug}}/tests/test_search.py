@@ -20,7 +20,7 @@ from training import processors
 BRACKET = Bracket("b", {n: {"lr": n / 10} for n in range(9)}, [(9, 1), (3, 3), (1, 9)])
 # Hyperband with 17 trials of one network, whose learning rate is searched.
 FLAGS = ["--search=hyperband", "--max_iter=27", "--min_iter=3", "--units=4", "--optimizer=sgd"]
-FLAGS += ["--nojit", "--search_seed=3", f"--threads={processors.count()}"]
+FLAGS += ["--nojit", "--search_seed=3", f"--threads={processors.count()}", "--confirm=2"]
 
 
 def jobs_of(scores, direction="max"):
@@ -102,7 +102,7 @@ def search_here(monkeypatch, folder, seed):
     """Run the search of FLAGS in this process."""
     monkeypatch.setattr(commands, "LocalExecutor", InThisProcess)
     options = {setting.name: setting.default for setting in SEARCH}
-    options |= {"search_seed": seed, "min_iter": 3}
+    options |= {"search_seed": seed, "min_iter": 3, "confirm": 2}
     given = {"search": "hyperband", "max_iter": 27, "units": 4, "optimizer": "sgd", "jit": False}
     given |= {"threads": processors.count(), "result_dir": str(folder)}
     assert commands.search(Toy, given, options) == 0
@@ -152,4 +152,6 @@ def test_any_number_of_processes_stopped_or_not_finds_the_same_and_another_seed_
     status, output = finish(process)
     assert status == 0 and "17 trials: 5 complete" in output
     assert answer(one) == answer(two) != answer(other)
+    best = answer(one)[1]
+    assert best["seeds"] == 2 and best["mean"] == sum(best["scores"]) / 2
     assert (two / "search.png").exists()

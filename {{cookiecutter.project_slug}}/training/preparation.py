@@ -79,7 +79,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.variables = v1.trainable_variables()
 
     model.optimizer = OPTIMIZERS[model.config["optimizer"]](
-        lambda: learning_rate(model.config, model.lr, model.global_step)
+        lambda: learning_rate(model.config, model.lr, model.global_step), model.config
     )
     gradients = gradients_of(model.evaluation_loss, model.variables)
     with tf.name_scope("watched"):

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from settings import ConfigError, check_contradictions
+from training import provenance
 from training.checkpoints import Checkpoint, Checkpoints
 from training.digests import digests
 from training.evaluation import SAMPLE, inspect
@@ -25,14 +26,6 @@ from training.files import overwrite, read_json, sync, write_json
 from training.folders import locked, run_folder
 from training.messages import one_line, written_to
 from training.metrics import Metrics, Values, is_better, values_of
-from training.provenance import (
-    OTHER_DATA,
-    changes,
-    environment,
-    read_provenance,
-    recorded_config,
-    utc_now,
-)
 
 log = logging.getLogger(__name__)
 Origin = tuple[Checkpoints, Checkpoint]  # of a branch: the other run's, and the one of them
@@ -46,7 +39,7 @@ class Run:
 
     def __init__(self, config: dict):
         self.config = config
-        self.since = utc_now()
+        self.since = provenance.utc_now()
         self.step = None  # the one in status.json, once the run has started
         self.saving = None  # the checkpoint that is being committed in the background
 
@@ -86,7 +79,7 @@ class Run:
         3. New: give the model its initial values, and save them as step 0.
         keep: whether the model stays as it is instead, and is saved at its own step.
         """
-        check_contradictions(model.settings(), recorded_config(self.path), self.config)
+        check_contradictions(model.settings(), provenance.recorded_config(self.path), self.config)
         self.model, self.checkpoints = model, Checkpoints(self.path, self.config)
         first_step = origin[1]["step"] if origin else 0
         newest = self.checkpoints.newest(first_step)
@@ -143,15 +136,15 @@ class Run:
                 checkpoints, record = origin
                 parent = {n: record[n] for n in ("step", "weights_sha256")}
                 parent = {"result_dir": str(checkpoints.path.parent), **parent}
-            about = {"environment": environment(graph), "data_checksum": checksum,
+            about = {"environment": provenance.environment(graph), "data_checksum": checksum,
                      "inputs": self.model.described, "parent": parent}  # fmt: skip
             write_json(file, {"config": self.config, **about, "resumed": []})
             sync(self.path)  # config.json is on the disk before any other file
             return
-        about = read_provenance(self.path)
+        about = provenance.read_provenance(self.path)
         if about["data_checksum"] != checksum:
-            raise ValueError(OTHER_DATA.format(self.path))
-        changed = changes(about["environment"], graph)
+            raise ValueError(provenance.OTHER_DATA.format(self.path))
+        changed = provenance.changes(about["environment"], graph)
         if "graph_sha256" in changed:
             log.warning(
                 f"The graph is not the one with which {self} was started: code or a package has "

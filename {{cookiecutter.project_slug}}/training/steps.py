@@ -11,10 +11,12 @@ CHUNK_ROWS = 2**17  # row numbers fed at a time, at most: half a megabyte
 CHUNK_STEPS = 1000
 CHUNK_SECONDS = 1.0  # Ctrl-C waits for the end of a chunk
 
-OPTIMIZERS = {
-    "sgd": lambda lr: tf.compat.v1.train.GradientDescentOptimizer(lr),
-    "momentum": lambda lr: tf.compat.v1.train.MomentumOptimizer(lr, momentum=0.9),
-    "adam": lambda lr: tf.compat.v1.train.AdamOptimizer(lr),
+OPTIMIZERS = {  # from the learning rate and the config
+    "sgd": lambda lr, config: tf.compat.v1.train.GradientDescentOptimizer(lr),
+    "momentum": lambda lr, config: tf.compat.v1.train.MomentumOptimizer(lr, config["momentum"]),
+    "adam": lambda lr, config: tf.compat.v1.train.AdamOptimizer(
+        lr, config["beta1"], config["beta2"]
+    ),
 }
 
 

@@ -1,0 +1,118 @@
+"""The settings of a search, as in search.json: what its result follows from, checked."""
+
+from typing import Any
+
+from hpsearch import hyperband
+from hpsearch.randomsearch import searched_table
+from settings import RUN_SETTINGS, ConfigError, Setting
+
+RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable}
+
+
+def search_settings(model_class, given: dict, options: dict) -> dict[str, Any]:
+    """The settings that determine the result of a search, as in search.json.
+
+    given: {flag: value}; options: the search's own flags, completed. ConfigError if they do not fit
+    each other, or leave nothing to search.
+    """
+    kind = "fullsearch" if given.get("fullsearch") else given["search"]
+    max_iter = given.get("max_iter") or model_class.max_iter
+    min_iter = options["min_iter"] or max(1, max_iter // 27)
+    if min_iter > max_iter:
+        raise ConfigError(f"--min_iter={min_iter} is more than --max_iter={max_iter}")
+    fixed = fixed_parameters(model_class, given, options["fixed_params"])
+    ranges = checked_ranges(model_class, kind, options["ranges"], fixed)
+    check_something_to_search(model_class, kind, fixed, ranges)
+    as_hyperband = len(hyperband.schedule(max_iter, min_iter, options["eta"])) ** 2  # its cost
+    base = {setting.name: setting.default for setting in model_class.hyperparameters}
+    if given.get("best"):
+        base |= model_class.get_best_config()
+    names = [s.name for s in RUN_SETTINGS if s.name in given and s.name not in RESUMABLE]
+    # A trial has the same number of threads wherever the search runs: it determines the bits.
+    threads = {"threads": given.get("threads") or 1}
+    return {
+        "model_name": model_class.__name__,
+        "search": kind,
+        "search_seed": options["search_seed"],
+        "max_iter": max_iter,
+        "min_iter": min_iter,
+        "eta": options["eta"],
+        "trials": (options["trials"] or as_hyperband) if kind == "random" else None,
+        "lr_points": options["lr_points"],
+        "confirm": options["confirm"],
+        "fixed_params": fixed,
+        "ranges": ranges,
+        "base": base,
+        "objective": list(model_class.objective),
+        "run": {name: given[name] for name in names} | threads,
+    }
+
+
+def fixed_parameters(model_class, given: dict, fixed_params: dict) -> dict[str, Any]:
+    """The hyper-parameters that are fixed, by --fixed_params or by a flag of their own, checked."""
+    table = {setting.name: setting for setting in model_class.hyperparameters}
+    try:
+        for name in fixed_params:
+            if name not in table:
+                raise ConfigError(f"{name} is not a hyper-parameter")
+        fixed = {name: table[name].check(value) for name, value in fixed_params.items()}
+    except ConfigError as error:
+        known = (f"{s.name} ({s.type.__name__}, {s.allowed() or 'any'})" for s in table.values())
+        raise ConfigError(f"--fixed_params: {error}; there are {', '.join(known)}") from None
+    for name in fixed:
+        if name in given:
+            raise ConfigError(f"--{name}={given[name]} is given in --fixed_params, too")
+    return fixed | {name: table[name].check(given[name]) for name in table if name in given}
+
+
+def checked_ranges(model_class, kind: str, ranges: dict, fixed: dict) -> dict[str, list]:
+    """What --ranges gives, checked: [low, high] of a number, or a list of choices."""
+    table = {setting.name: setting for setting in model_class.hyperparameters}
+    checked = {}
+    for name, values in ranges.items():
+        try:
+            if name not in table:
+                raise ConfigError(f"{name} is not a hyper-parameter; there are {', '.join(table)}")
+            if name in fixed:
+                raise ConfigError(f"{name} is fixed at {fixed[name]}")
+            if kind == "lr" and name != "lr":
+                raise ConfigError(f"--search=lr does not search {name}")
+            checked[name] = checked_range(table[name], values)
+        except ConfigError as error:
+            raise ConfigError(f"--ranges: {error}") from None
+    return checked
+
+
+def checked_range(setting: Setting, values: Any) -> list:
+    """A range or choices for one setting; ConfigError if it cannot be searched there."""
+    is_number = setting.type in (int, float) and not setting.choices
+    if not (is_number or setting.choices or setting.type is bool):
+        raise ConfigError(f"{setting.name} has no choices to draw from")
+    if not isinstance(values, list) or not values or (is_number and len(values) != 2):
+        expected = "[low, high]" if is_number else "a list of choices"
+        raise ConfigError(f"{setting.name} is {values}, not {expected}")
+    values = [setting.check(value) for value in values]
+    setting._replace(search=tuple(values)).check_search()
+    if is_number and values[0] == values[1]:
+        raise ConfigError(f"{setting.name} has one value only; use --{setting.name}={values[0]}")
+    return values
+
+
+def check_something_to_search(model_class, kind: str, fixed: dict, ranges: dict) -> None:
+    """ConfigError if a search of this kind has nothing to draw, or a range that is not allowed."""
+    table = [s for s in searched_table(model_class, ranges) if s.search]
+    name = model_class.__name__
+    if kind in ("lr", "fullsearch"):
+        flag = "--search=lr" if kind == "lr" else "--fullsearch"
+        if "lr" in fixed:
+            raise ConfigError(f"{flag} searches lr, which is fixed at {fixed['lr']}")
+        if "lr" not in {setting.name for setting in table}:
+            raise ConfigError(f"{flag}: lr of {name} has no range; give it one in --ranges")
+    free = [s for s in table if s.name not in fixed]
+    if not {s.name for s in free} - ({"lr"} if kind == "fullsearch" else set()):
+        raise ConfigError(f"{name} has no hyper-parameter left to search")
+    for setting in free:
+        try:
+            setting.check_search()
+        except ConfigError as error:
+            raise ConfigError(f"{error}; correct its table in models/") from None
