@@ -85,7 +85,9 @@ training/evaluation.py
 training/events.py
 training/files.py
 training/folders.py
+training/graph_page.py
 training/loop.py
+training/loss_picture.py
 training/messages.py
 training/metrics.py
 training/preparation.py
@@ -97,6 +99,7 @@ training/run.py
 training/signals.py
 training/steps.py
 training/tensorflow_import.py
+training/variables.py
 training/verification.py
 """
 

@@ -28,7 +28,11 @@ def test_a_few_kills_of_each_model_leave_no_trace():
 
 
 def test_batches_that_a_resumed_run_repeats_are_found():
-    status, found = campaign("--model_name=Toy", "--kills=2", "--seed=1", "--spoil=order")
+    for seed in range(1, 7):  # all kills of one may hit the build of the graph, or the end
+        flags = ["--model_name=Toy", "--kills=2", f"--seed={seed}", "--spoil=order"]
+        status, found = campaign(*flags)
+        if status:
+            break
     assert status == 1 and "digests" in found["Toy"]["different"][0]["in"]
 
 
