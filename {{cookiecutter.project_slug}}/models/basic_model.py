@@ -32,8 +32,7 @@ class BasicModel:
     """One model in its own graph and session: `with MNIST(config) as model: model.train()`."""
 
     hyperparameters = ()  # the model's table
-    max_iter = 1000  # steps, unless --max_iter says otherwise
-    eval_every = 1000  # steps, unless --eval_every says otherwise
+    max_iter, eval_every = 1000, 1000  # steps, unless the flags say otherwise
     objective = ("loss", "min")  # what is best on valid, and in which direction
 
     def inputs(self, split: str) -> Arrays:
@@ -60,10 +59,7 @@ class BasicModel:
         return {"output": outputs}
 
     def summaries(self, batch: Tensors, outputs: "tf.Tensor", loss: "tf.Tensor") -> list:
-        """Build further TensorBoard summaries, such as images: a list of v1 summary ops.
-
-        They show the first 1,000 examples of valid at each evaluation.
-        """
+        """Build further TensorBoard summaries of the first 1,000 valid examples: v1 summary ops."""
         return []
 
     def parse_input(self, text: str) -> Arrays:
