@@ -78,10 +78,7 @@ class BasicModel:
         return {"output": outputs}
 
     def summaries(self, batch: Tensors, outputs: "tf.Tensor", loss: "tf.Tensor") -> list:
-        """Build further TensorBoard summaries, such as images: a list of v1 summary ops.
-
-        They show the first 1,000 examples of valid at each evaluation.
-        """
+        """Build further TensorBoard summaries of the first 1,000 valid examples: v1 summary ops."""
         return []
 
     def parse_input(self, text: str) -> Arrays:
