@@ -90,7 +90,7 @@ def test_a_variable_that_is_one_number_is_one_curve(line_run):
         weights = model.weights()
     for name in ("weight", "bias"):
         steps, values = zip(*drawn["train", f"variables/{name}"], strict=True)
-        assert list(steps) == list(range(10, 201, 10)) and values[-1] == weights[name]
+        assert list(steps) == list(range(20, 201, 20)) and values[-1] == weights[name]
     assert not [tag for tag in points(folder / "train") if "weight" in tag][1:]
 
 
@@ -111,17 +111,17 @@ def test_the_graph_page_shows_inputs_layers_loss_metrics_and_optimizer(finished,
     graph = drawn_graph(finished[0])
     boxes = {node.name.split("/")[0] for node in graph.node if "/" in node.name}
     single = {node.name for node in graph.node if "/" not in node.name}
-    assert boxes == {"hidden", "logits", "loss", "evaluation", "predictions", "training_step"}
+    assert boxes == {"hidden", "logits", "loss", "evaluation", "predictions", "optimizer"}
     assert single == {"points", "labels", "lr", "global_step", "Relu", "predictions"} - boxes
     operations = {node.name: node for node in graph.node}
     assert "hidden/matmul" in operations and "hidden/weights" in operations  # in one box
     for node in graph.node:
         assert all(name.strip("^").split(":")[0] in operations for name in node.input)
-    gradients = [n for n in operations if n.startswith("training_step/gradients/")]
+    gradients = [n for n in operations if n.startswith("optimizer/gradients/")]
     assert any("/hidden/matmul_grad" in name for name in gradients)
     assert not graph.library.function  # the compiled steps are one opaque node
     line = {node.name.split("/")[0] for node in drawn_graph(line_run[0]).node}
-    assert {"x", "weight", "mul", "bias", "add", "y", "loss", "training_step"} <= line
+    assert {"x", "weight", "mul", "bias", "add", "y", "loss", "optimizer"} <= line
 
 
 class Branches(Toy):

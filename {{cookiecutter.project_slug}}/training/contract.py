@@ -111,7 +111,7 @@ def build_step(model) -> "tf.Tensor":
     size, failure = model.config["batch_size"], None
     before = {v.op.name for v in tf.compat.v1.global_variables()}
     try:
-        with tf.name_scope("training_step"):
+        with tf.name_scope("optimizer"):
             batch = {n: tf.ensure_shape(t, [size, *t.shape[1:]]) for n, t in model.batch.items()}
             loss = model.train_step(batch)
         if not tf.is_tensor(loss):

@@ -40,6 +40,7 @@ class Run:
     def __init__(self, config: dict):
         self.config = config
         self.since = provenance.utc_now()
+        self.best = None  # record on valid
         self.step = None  # the one in status.json, once the run has started
         self.saving = None  # the checkpoint that is being committed in the background
 
