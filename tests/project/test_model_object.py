@@ -13,6 +13,7 @@ from toy import Toy
 
 from models import BasicModel, ConfigError, make_model
 from models.mnist import MNIST
+from training.checkpoints import Checkpoints
 from training.digests import weights_sha256
 from training.files import PROJECT
 from training.loop import advance
@@ -28,7 +29,7 @@ def run(finished):
 def test_a_folder_that_holds_a_run_gives_its_newest_checkpoint_or_the_one_asked_for(run):
     found = digests(run)
     for step in kept(run):
-        with make_model({"result_dir": str(run), "step": str(step)}) as model:
+        with make_model({"result_dir": str(run), "step": step}) as model:
             assert model.step == step and weights_sha256(model.weights()) == found[step]
     with make_model({"result_dir": str(run)}) as model:
         assert model.step == max(found) and weights_sha256(model.weights()) == found[model.step]
@@ -43,6 +44,29 @@ def test_a_folder_that_holds_a_run_gives_its_newest_checkpoint_or_the_one_asked_
     assert trained["label"].shape == (10,)
 
 
+def test_a_checkpoint_that_another_process_removes_meanwhile_gives_way_to_its_newest(
+    copy_of_finished, monkeypatch
+):
+    lines = copy_of_finished / "checkpoints" / "checkpoints.jsonl"
+    *older, newest = lines.read_text().splitlines(keepends=True)
+    lines.write_text("".join(older))
+    before, check_fit = kept(copy_of_finished)[-2], Checkpoints.check_fit
+
+    def too_late(self, step, variables):
+        if step == before:
+            lines.write_text("".join(older) + newest)
+            for path in self.path.glob(f"model.ckpt-{before}.*"):
+                path.unlink()
+        check_fit(self, step, variables)
+
+    monkeypatch.setattr(Checkpoints, "check_fit", too_late)
+    with make_model({"result_dir": str(copy_of_finished)}) as model:
+        assert model.step == 120
+    monkeypatch.setattr(Checkpoints, "check_fit", lambda *_: tf.train.load_checkpoint("none"))
+    with pytest.raises(tf.errors.NotFoundError):  # nothing has changed in the meantime
+        make_model({"result_dir": str(copy_of_finished)})
+
+
 def test_training_does_not_go_on_from_an_older_checkpoint_in_silence(run):
     step = str(kept(run)[0])
     with make_model({"result_dir": str(run), "step": step}) as model:
@@ -52,7 +76,7 @@ def test_training_does_not_go_on_from_an_older_checkpoint_in_silence(run):
 
 def test_a_model_made_from_another_runs_checkpoint_has_its_weights(run):
     step, found = kept(run)[0], digests(run)
-    branch = {"from_checkpoint": str(run), "step": str(step), "lr": 0.01}
+    branch = {"from_checkpoint": str(run), "step": step, "lr": 0.01}
     with make_model(branch) as model:
         assert model.step == step and weights_sha256(model.weights()) == found[step]
         model.learn_from_epoch()

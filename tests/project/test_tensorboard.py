@@ -111,17 +111,17 @@ def test_the_graph_page_shows_inputs_layers_loss_metrics_and_optimizer(finished,
     graph = drawn_graph(finished[0])
     boxes = {node.name.split("/")[0] for node in graph.node if "/" in node.name}
     single = {node.name for node in graph.node if "/" not in node.name}
-    assert boxes == {"hidden", "logits", "loss", "evaluation", "predictions", "optimizer"}
+    assert boxes == {"hidden", "logits", "loss", "evaluation", "predictions", "update"}
     assert single == {"points", "labels", "lr", "global_step", "Relu", "predictions"} - boxes
     operations = {node.name: node for node in graph.node}
     assert "hidden/matmul" in operations and "hidden/weights" in operations  # in one box
     for node in graph.node:
         assert all(name.strip("^").split(":")[0] in operations for name in node.input)
-    gradients = [n for n in operations if n.startswith("optimizer/gradients/")]
-    assert any("/hidden/matmul_grad" in name for name in gradients)
+    gradients = [n for n in operations if n.startswith("update/gradients/")]
+    assert any(name.startswith("update/gradients/hidden/matmul_grad") for name in gradients)
     assert not graph.library.function  # the compiled steps are one opaque node
     line = {node.name.split("/")[0] for node in drawn_graph(line_run[0]).node}
-    assert {"x", "weight", "mul", "bias", "add", "y", "loss", "optimizer"} <= line
+    assert {"x", "weight", "mul", "bias", "add", "y", "loss", "update"} <= line
 
 
 class Branches(Toy):

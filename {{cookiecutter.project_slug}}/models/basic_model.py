@@ -119,6 +119,8 @@ class BasicModel:
         With from_checkpoint it is that run's checkpoint, unless result_dir holds a run.
         """
         self.splits = getattr(self, "splits", {})  # a second build shares those of the first
+        if isinstance(config.get("step"), int):
+            config = config | {"step": str(config["step"])}  # as on the shell
         recorded = recorded_config(config.get("result_dir"))
         of_this_run = bool(recorded) and not config.get("from_checkpoint")
         self.asked_step = parse_step(config.get("step")) if of_this_run else None
@@ -238,5 +240,11 @@ class BasicModel:
     def restore(self, step: int | str | None = None) -> int:
         """Load a checkpoint of result_dir: by number, "best", or the newest. Returns its step."""
         checkpoints = Checkpoints(self.config["result_dir"], self.config)
-        checkpoints.load(self, checkpoints.find(step))
+        try:
+            checkpoints.load(self, checkpoints.find(step))
+        except (ValueError, tf.errors.OpError):
+            now = Checkpoints(self.config["result_dir"], self.config)
+            if now.last_step() == checkpoints.last_step():
+                raise
+            return self.restore(step)  # another process trains there, and has removed an old one
         return self.step

@@ -94,6 +94,11 @@ def has_own_metrics(model) -> bool:
     return type(model).metrics_of_split.__qualname__ != "BasicModel.metrics_of_split"
 
 
+def has_own_step(model) -> bool:
+    """Whether a model writes train_step."""
+    return type(model).train_step.__qualname__ != "BasicModel.train_step"
+
+
 def kind_of(value) -> str:
     """What a method returned, in words."""
     if value is None:
@@ -105,8 +110,7 @@ def build_step(model) -> "tf.Tensor":
     """Build a training step that is never run; ValueError if it makes variables that it must not.
 
     It creates the optimizers' slots in the model's own graph: in the compiled function's graph,
-    which is built by the same method later, no variable can be made. TensorBoard's graph page shows
-    it. Returns its loss.
+    which is built by the same method later, no variable can be made. Returns its loss.
     """
     size, failure = model.config["batch_size"], None
     before = {v.op.name for v in tf.compat.v1.global_variables()}

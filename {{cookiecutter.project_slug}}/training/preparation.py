@@ -84,11 +84,14 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     gradients = gradients_of(model.evaluation_loss, model.variables)
     with tf.name_scope("watched"):
         model.watched_scalars = watched(model, gradients)
-    step = contract.build_step(model)
+    update = contract.build_step(model)
+    if any(gradient is not None for gradient in gradients) and not contract.has_own_step(model):
+        with tf.name_scope("update"):  # the same on the layers above, for TensorBoard's graph page
+            update = model.update(model.evaluation_loss)
     with tf.name_scope("summaries"):
         own = model.summaries(model.batch, outputs, model.evaluation_loss)
         model.summary = v1.summary.merge(own) if own else None
-    model.graph_page = [model.evaluation_loss, model.metrics, model.predicted, step]
+    model.graph_page = [model.evaluation_loss, model.metrics, model.predicted, update]
     model.saver = v1.train.Saver(max_to_keep=None)
     model.saved = {v.op.name: v for v in v1.global_variables()}
     model.initializers = v1.global_variables_initializer()
