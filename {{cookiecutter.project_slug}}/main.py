@@ -20,9 +20,10 @@ import traceback
 from pathlib import Path
 
 import command_line
-from models import ConfigError, make_model
+from models import ConfigError, get_model_class, make_model
 from settings import parse_step
 from training import loop, verification
+from training.checkpoints import Checkpoints
 from training.evaluation import SAMPLE, count_examples
 from training.files import write_arrays
 from training.messages import (
@@ -33,6 +34,7 @@ from training.messages import (
     one_line,
 )
 from training.metrics import is_better
+from training.preparation import UNLOADED
 from training.provenance import recorded_config
 from training.run import Run
 
@@ -123,13 +125,19 @@ def not_improved(model, result):
     return ""
 
 
+def trained(config, step):
+    """A model with the weights of a checkpoint; FileNotFoundError if there is none yet."""
+    if not Checkpoints(config["result_dir"], config).records:
+        raise FileNotFoundError(f"{config['result_dir']} holds no checkpoint yet; train first")
+    return make_model(config | {"step": step})
+
+
 def infer(config, step, text, output):
     """Say what answers to what; print the predictions, a line for each example, or save them."""
     if output and not output.endswith(".npz"):
         raise ConfigError(f"--output={output} must end in .npz: it holds NumPy arrays")
-    with make_model(config) as model:
+    with trained(config, step) as model:
         inputs = model.parse_input(text or "")
-        model.restore(step)
         predictions = model.infer(inputs)
     asked = f"--input={text}" if text else "examples of its own (no --input)"
     print(f"Step {model.step} of {config['result_dir']} answers {asked}: {shapes(inputs)}")
@@ -146,8 +154,7 @@ def infer(config, step, text, output):
 
 def evaluate(config, step):
     """Print loss and metrics on the test split, and record them in the run."""
-    with make_model(config) as model:
-        model.restore(step)
+    with trained(config, step) as model:
         examples = count_examples(model, "test")
         with Run(model.config) as run:
             values = loop.evaluate_once(model, run, "test")["test"]
@@ -157,7 +164,9 @@ def evaluate(config, step):
 
 def verify(config):
     """Train a run again, compare it with what is recorded, and print the verdict."""
-    with make_model(config) as model:
+    config = get_model_class(config).complete(config)
+    with make_model(config | UNLOADED) as model:  # whatever has become of its checkpoints
+        model.config = config
         verdict = verification.verify(model)
     for line in verdict.lines:
         print(line)

@@ -241,6 +241,7 @@ def test_main_works_from_any_folder_and_keeps_the_screen_clean(tmp_path):
         [sys.executable, *pasted], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert answer.stdout.startswith("Step 200 of here answers ") and "y = " in answer.stdout
+    assert not (PROJECT / "here").exists()
 
 
 def test_a_contradiction_on_resume_is_told_before_tensorflow_is_imported(line_run):
@@ -280,7 +281,6 @@ def test_a_run_whose_output_nobody_reads_goes_on_to_its_end(toy_project, tmp_pat
     assert (answer.returncode, answer.stdout) == (0, "Importing TensorFlow ...\n")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "complete"
     assert "Step 100: loss" in (tmp_path / "run" / "train.log").read_text()
-    assert not (PROJECT / "here").exists()
 
 
 def test_flags_are_the_settings_of_the_tables():

@@ -67,6 +67,35 @@ def test_a_checkpoint_that_another_process_removes_meanwhile_gives_way_to_its_ne
         make_model({"result_dir": str(copy_of_finished)})
 
 
+def test_verify_names_what_differs_also_where_no_checkpoint_can_be_loaded(
+    copy_of_finished, shell, monkeypatch
+):
+    for path in copy_of_finished.glob("checkpoints/*.data-*"):
+        path.write_bytes(b"damaged")
+    status, output, errors = shell("--verify", f"--result_dir={copy_of_finished}")
+    assert (status, errors) == (1, "") and "bit-identical at 4 of 4 recorded steps" in output
+    assert "but " in output and "does not match" in output
+    monkeypatch.setattr(Toy, "dense", lambda self, *of: dense(self, "other_" + of[0], *of[1:]))
+    status, output, errors = shell("--verify", f"--result_dir={copy_of_finished}")
+    assert (status, errors) == (1, "") and "different at step 0, first in other_hidden" in output
+
+
+dense = Toy.dense
+
+
+def test_a_path_with_a_tilde_is_the_folder_that_it_means(copy_of_finished, monkeypatch):
+    monkeypatch.setenv("HOME", str(copy_of_finished.parent))
+    with make_model({"result_dir": f"~/{copy_of_finished.name}"}) as model:
+        assert model.step == 120
+
+
+def test_saving_where_nothing_is_new_leaves_a_complete_run_as_it_is(copy_of_finished):
+    before = {p: p.read_bytes() for p in copy_of_finished.rglob("*") if p.is_file()}
+    with make_model({"result_dir": str(copy_of_finished)}) as model:
+        assert model.save() == copy_of_finished
+    assert {p: p.read_bytes() for p in copy_of_finished.rglob("*") if p.is_file()} == before
+
+
 def test_training_does_not_go_on_from_an_older_checkpoint_in_silence(run):
     step = str(kept(run)[0])
     with make_model({"result_dir": str(run), "step": step}) as model:
@@ -230,12 +259,21 @@ def test_layers_and_variables_made_in_inference_are_trained_and_resumed(own, inf
     assert digests(tmp_path / "other")[20] != found[20]
 
 
-def test_a_variable_that_only_training_makes_is_named(own):
-    def inference(self, batch, training):
-        outputs = dense_of_keras(self, batch, training)
-        return outputs + tf.Variable([1.0, 2.0], name="more") if training else outputs
+def more(self, batch, training):
+    outputs = dense_of_keras(self, batch, training)
+    return outputs + tf.Variable([1.0, 2.0], name="more") if training else outputs
 
-    with pytest.raises(ValueError, match="Own.inference makes the variable more only when train"):
+
+def late(self, batch, training):
+    points = batch["points"]
+    if training:
+        points = tf.keras.layers.Dropout(0.5)(points, training=True)
+    return dense_of_keras(self, {"points": points}, training)
+
+
+@pytest.mark.parametrize("inference", [more, late])
+def test_a_variable_that_only_training_makes_is_named(own, inference):
+    with pytest.raises(ValueError, match="Own.inference makes the variable (more|seed_gen.*) only"):
         own(inference)
 
 
@@ -255,7 +293,7 @@ def test_what_a_models_file_draws_when_it_is_imported_is_the_same_in_every_proce
     assert found[0][0] == found[1][0] and found[0][1] != found[1][1]
 
 
-def test_the_methods_can_be_called_one_by_one_with_ordinary_values(run):
+def test_the_methods_can_be_called_one_by_one_with_ordinary_values(run, own):
     with make_model({"result_dir": str(run)}) as model:
         right = model.evaluate("train")["loss"]
         model.config["batch_size"] = model.examples  # a batch that holds all
@@ -267,7 +305,29 @@ def test_the_methods_can_be_called_one_by_one_with_ordinary_values(run):
         assert loss == pytest.approx(right, rel=1e-5) and other != pytest.approx(right, rel=1e-5)
         assert accuracy == pytest.approx(model.evaluate("train")["accuracy"])
         graph = model.global_step
+    with own(dense_of_keras) as model, model.eager() as batch:
+        layers = model.inference(batch, training=True).numpy().argmax(1)
+        right = model.infer({name: array.numpy() for name, array in batch.items()})["label"]
+    assert np.array_equal(layers, right)
     with pytest.raises(ValueError, match="needs eager execution"):
         with tf.Graph().as_default(), model.eager():
             pass
     assert isinstance(graph, tf.Variable) and issubclass(Toy, BasicModel)
+
+
+def looked_up(self, batch, training):
+    table = self.truncated_normal("table", [4, 200], stddev=0.5)
+    rows = tf.cast(batch["points"] * 2 + 2, tf.int32)
+    return tf.reduce_sum(tf.gather(table, rows)[:, :, :2], axis=1)
+
+
+def test_without_xla_sums_in_any_order_are_refused_unless_they_are_made_to_repeat(own):
+    config = {"max_iter": 20, "batch_size": 60}
+    with own(looked_up, jit=True, **config) as model:
+        model.learn_from_epoch()
+    if model.config["threads"] > 1:
+        with own(looked_up, jit=False, **config) as model:
+            with pytest.raises(
+                ConfigError, match="adds in an order that no run repeats; add --det"
+            ):
+                model.learn_from_epoch()

@@ -194,7 +194,9 @@ def conditions_and_tables(self, batch, training):
 @pytest.mark.parametrize("inference", [lstm, convolution, conditions_and_tables])
 def test_what_tensorflow_counts_or_draws_for_its_own_names_is_no_difference(own, inference):
     model_class = type("Own", (MNIST,), {"inference": inference})
-    for jit in (None, False):
+    for jit in (
+        (None,) if inference is lstm else (None, False)
+    ):  # without XLA its sums do not repeat
         preparation.compared.discard(model_class)
         with model_class(own | {"jit": jit}) as model:
             model.prepare_steps()

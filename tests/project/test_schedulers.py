@@ -107,7 +107,8 @@ def test_a_full_search_fixes_the_best_learning_rate_in_its_last_pass():
     assert {t["lr"] for bracket in third for t in bracket.trials.values()} == {0.02}
     numbers = [n for brackets in (first, second, third) for b in brackets for n in b.trials]
     assert numbers == list(range(len(numbers)))
-    assert all(bracket.seeds for bracket in brackets(best, best, best, first=135))
+    last = brackets(best, best, best, first=135)
+    assert last and all(bracket.seeds for bracket in last)
     assert brackets(best, best, best, best) == []
 
 

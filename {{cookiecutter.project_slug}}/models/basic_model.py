@@ -17,7 +17,6 @@ from settings import (
     ConfigError,
     Setting,
     complete_config,
-    parse_step,
     random_config,
 )
 from training import contract, evaluation, loop, preparation, processors, variables
@@ -114,23 +113,13 @@ class BasicModel:
         return read_json(file)["config"]
 
     def __init__(self, config: dict):
-        """Build a model. If its folder holds a run, load the newest checkpoint, or config["step"].
-
-        With from_checkpoint it is that run's checkpoint, unless result_dir holds a run.
-        """
+        """Build a model, and load the checkpoint that its config names: see load_checkpoint."""
         self.splits = getattr(self, "splits", {})  # a second build shares those of the first
-        if isinstance(config.get("step"), int):
-            config = config | {"step": str(config["step"])}  # as on the shell
-        recorded = recorded_config(config.get("result_dir"))
-        of_this_run = bool(recorded) and not config.get("from_checkpoint")
-        self.asked_step = parse_step(config.get("step")) if of_this_run else None
-        self.config = self.complete(config | {"step": None} if of_this_run else config)
-        self.compiled_loop, self.graph_sha256, self.step = None, None, 0
+        self.config = self.complete(config)
+        self.compiled_loop, self.graph_sha256 = None, None
+        self.step, self.asked_step = 0, None
         preparation.build(self)
-        if recorded and (self.asked_step or Checkpoints(config["result_dir"], self.config).records):
-            self.restore(self.asked_step)
-        elif origin := loop.find_origin(self):
-            origin[0].load(self, origin[1])
+        loop.load_checkpoint(self, config.get("step"))
 
     def __enter__(self):
         return self
@@ -151,6 +140,10 @@ class BasicModel:
         if config.get("best"):
             config = cls.get_best_config() | config
         config = {name: value for name, value in config.items() if name != "best"}
+        if recorded[0] and not config.get("from_checkpoint"):
+            config["step"] = None  # names a checkpoint of this run; it is no setting
+        elif config.get("step") is not None:
+            config["step"] = str(config["step"])
         config = complete_config(cls.__name__, cls.settings(), config, *recorded)
         config["threads"] = config["threads"] or processors.count()
         return config
@@ -229,8 +222,13 @@ class BasicModel:
     def save(self) -> Path:
         """Save a checkpoint, outside of `train`, in result_dir or a new folder. Returns the folder.
 
-        ValueError if the run there has gone on beyond this step.
+        ValueError if the run there has gone on beyond this step, or may not be trained so far.
         """
+        path, max_iter = self.config["result_dir"], self.config["max_iter"]
+        if self.step > max_iter:
+            raise ValueError(f"step {self.step} is beyond max_iter={max_iter}, which a run keeps")
+        if path and Checkpoints(path, self.config).last_step() == self.step:
+            return Path(path)
         self.prepare_steps()  # a run records what its steps are built of
         with Run(self.config) as run:
             run.start(self, loop.find_origin(self), keep=True)
@@ -239,12 +237,4 @@ class BasicModel:
 
     def restore(self, step: int | str | None = None) -> int:
         """Load a checkpoint of result_dir: by number, "best", or the newest. Returns its step."""
-        checkpoints = Checkpoints(self.config["result_dir"], self.config)
-        try:
-            checkpoints.load(self, checkpoints.find(step))
-        except (ValueError, tf.errors.OpError):
-            now = Checkpoints(self.config["result_dir"], self.config)
-            if now.last_step() == checkpoints.last_step():
-                raise
-            return self.restore(step)  # another process trains there, and has removed an old one
-        return self.step
+        return loop.restore(self, step)

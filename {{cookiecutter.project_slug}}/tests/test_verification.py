@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 from runs import read, train
 
 from models import make_model
@@ -92,10 +91,10 @@ def test_what_is_not_as_it_was_is_listed_in_order(copy_of_finished, monkeypatch)
     assert lines[13] == "  TF_GONE: 1 when it was started, None now"
 
 
-def test_a_run_that_has_nothing_recorded_cannot_be_verified(copy_of_finished):
+def test_a_run_that_has_nothing_recorded_cannot_be_verified(copy_of_finished, shell):
     (copy_of_finished / "checkpoints" / "checkpoints.jsonl").unlink()
-    with pytest.raises(FileNotFoundError, match="--verify.*train first"):
-        lines_of(copy_of_finished)
+    status, _, errors = shell("--verify", f"--result_dir={copy_of_finished}")
+    assert status == 1 and "--verify" in errors and "train first" in errors
     assert read(copy_of_finished, "status.json")["status"] == "complete"
 
 

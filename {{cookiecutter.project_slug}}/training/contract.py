@@ -31,11 +31,11 @@ def check_table(model_class: type, flags: tuple[Setting, ...] = ()) -> None:
             raise ValueError(f"{table}: {name} is of type {setting.type.__name__}, not of {names}; "
                              "a list can be a str, which the model splits")  # fmt: skip
         taken.add(name)
-    for setting in (*hyperparameters, run[0]):
+    for setting in (*hyperparameters, *run):
         try:
             setting.check(setting.default)
         except ConfigError as error:
-            where = "max_iter" if setting is run[0] else "hyperparameters"
+            where = setting.name if setting in run else "hyperparameters"
             raise ValueError(f"{owner}.{where}: the default {error}; correct it there") from None
 
 

@@ -18,10 +18,11 @@ def drawing(graph: "tf.Graph", roots) -> "tf.compat.v1.GraphDef":
     nodes = {node.name: node for node in definition.node}
     roots = [getattr(root, "op", root).name for root in tf.nest.flatten(roots)]
     needed = reachable(roots, lambda name: map(plain, nodes[name].input))
-    names = {}
+    names, taken = {}, set(needed)
     for name in needed:  # a name that is taken is kept as it is
         short = re.sub(r"(^|/)inference/", r"\1", name)
-        names[name] = name if short in needed or short in names.values() else short
+        names[name] = name if short in taken else short
+        taken.add(short)
     functions = {function.signature.name: function for function in definition.library.function}
     called = reachable(
         [name for node in needed for name in calls(nodes[node], functions)],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
+import tensorflow as tf
 
 from settings import ConfigError, parse_step
 from training.checkpoints import Checkpoint, Checkpoints
@@ -102,6 +103,39 @@ def find_origin(model) -> tuple[Checkpoints, Checkpoint] | None:
     except ValueError as error:
         raise ConfigError(f"--from_checkpoint: {error}") from None
     return checkpoints, record
+
+
+def load_checkpoint(model, step: int | str | None) -> None:
+    """Load the checkpoint that a model's config names, in one of three ways.
+
+    1. result_dir holds a run: its checkpoint of that step, or the newest one.
+    2. from_checkpoint names another run: the checkpoint from which this one starts.
+    3. Neither, or the run there has saved none yet: the model keeps its initial values.
+    """
+    path = model.config["result_dir"]
+    if origin := find_origin(model):
+        origin[0].load(model, origin[1])
+    elif path and recorded_config(path):
+        if not model.config["from_checkpoint"]:
+            model.asked_step = parse_step(None if step is None else str(step))
+        try:
+            restore(model, model.asked_step)
+        except FileNotFoundError:
+            if model.asked_step is not None:
+                raise
+
+
+def restore(model, step: int | str | None) -> int:
+    """Load a checkpoint of the run in result_dir; see BasicModel.restore."""
+    checkpoints = Checkpoints(model.config["result_dir"], model.config)
+    try:
+        checkpoints.load(model, checkpoints.find(step))
+    except (ValueError, tf.errors.OpError):
+        now = Checkpoints(model.config["result_dir"], model.config)
+        if now.last_step() == checkpoints.last_step():
+            raise
+        return restore(model, step)  # another process trains there, and has removed an old one
+    return model.step
 
 
 def announce(model):

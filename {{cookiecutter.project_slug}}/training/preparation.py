@@ -1,5 +1,6 @@
 """From a model to its graph, and to its compiled steps with the training data on the device."""
 
+import contextlib
 import logging
 import re
 
@@ -17,11 +18,13 @@ from training.steps import (
     OPTIMIZERS,
     CompiledLoop,
     check_hidden_state,
+    check_order_of_sums,
     learning_rate,
     on_device,
 )
 
 log = logging.getLogger(__name__)
+UNLOADED = {"result_dir": None, "from_checkpoint": None, "step": None}  # a config's: from scratch
 compared = set()  # the classes of models whose second build was equal
 
 
@@ -85,8 +88,9 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     with tf.name_scope("watched"):
         model.watched_scalars = watched(model, gradients)
     update = contract.build_step(model)
-    if any(gradient is not None for gradient in gradients) and not contract.has_own_step(model):
-        with tf.name_scope("update"):  # the same on the layers above, for TensorBoard's graph page
+    if all(gradient is not None for gradient in gradients) and not contract.has_own_step(model):
+        with contextlib.suppress(Exception), tf.name_scope("update"):
+            # On the layers above, for TensorBoard's graph page: a picture stops no training.
             update = model.update(model.evaluation_loss)
     with tf.name_scope("summaries"):
         own = model.summaries(model.batch, outputs, model.evaluation_loss)
@@ -145,6 +149,8 @@ def compiled_loop(model) -> tuple[CompiledLoop, bool]:
     for jit in [True, False] if wanted is None else [wanted]:
         try:
             loop = build_loop(model, data, jit)
+            if not jit and model.config["threads"] > 1 and not model.config["deterministic"]:
+                check_order_of_sums(model.graph, model.config)
             if not model.graph_sha256:  # XLA is tried first: no other loop is in the graph yet
                 check_second_build(model, jit)
             loop.run(
@@ -188,7 +194,7 @@ def check_second_build(model, jit):
         return
     second = object.__new__(type(model))
     second.splits = model.splits
-    second.__init__(model.config | {"result_dir": None, "from_checkpoint": None, "step": None})
+    second.__init__(model.config | UNLOADED)
     build_loop(second, build_data(second)[0], jit)
     name = first_difference(built, operations(second.graph))
     if name:

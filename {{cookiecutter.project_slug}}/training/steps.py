@@ -7,9 +7,14 @@ host feeds nothing but row numbers: Python does no work inside a chunk.
 import numpy as np
 import tensorflow as tf
 
+from settings import ConfigError
+
 CHUNK_ROWS = 2**17  # row numbers fed at a time, at most: half a megabyte
 CHUNK_STEPS = 1000
 CHUNK_SECONDS = 1.0  # Ctrl-C waits for the end of a chunk
+
+ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedSegment",
+                     "SparseSegment", "ResourceSparseApply")  # fmt: skip
 
 OPTIMIZERS = {  # from the learning rate and the config
     "sgd": lambda lr, config: tf.compat.v1.train.GradientDescentOptimizer(lr),
@@ -20,13 +25,28 @@ OPTIMIZERS = {  # from the learning rate and the config
 }
 
 
+def all_nodes(graph) -> list:
+    """The nodes of a graph and of its functions."""
+    definition = graph.as_graph_def()
+    return [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+
+
+def check_order_of_sums(graph, config: dict) -> None:
+    """ConfigError names an op that, without XLA, adds in an order that depends on its threads.
+
+    The gradient of tf.gather is one: with a table of embeddings, say, no run could be repeated.
+    """
+    for node in all_nodes(graph):
+        if node.op.startswith(ADDS_IN_ANY_ORDER):
+            raise ConfigError(
+                f"--threads={config['threads']}: without XLA, {node.name} ({node.op}) adds in an "
+                "order that no run repeats; add --deterministic, or use --threads=1"
+            )
+
+
 def check_hidden_state(graph) -> None:
     """ValueError names a random op that counts its calls: no checkpoint holds such a counter."""
-    definition = graph.as_graph_def()
-    nodes = [*definition.node]
-    for function in definition.library.function:
-        nodes += function.node_def
-    for node in nodes:
+    for node in all_nodes(graph):
         if node.op in ("PyFunc", "PyFuncStateless", "EagerPyFunc"):
             raise ValueError(
                 f"{node.name} ({node.op}) calls Python, by tf.numpy_function or tf.py_function: "

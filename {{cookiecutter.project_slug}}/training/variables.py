@@ -4,6 +4,7 @@ Nothing here keeps a state: the same call gives the same numbers in any process,
 """
 
 import contextlib
+import itertools
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +68,7 @@ def dropout(model, values: "tf.Tensor", rate: float, salt: str) -> "tf.Tensor":
 
 @contextlib.contextmanager
 def recorded(made: list) -> Iterator[None]:
-    """Add to a list the variables that are made within it without get_variable.
+    """Add (name, variable) to a list for those that are made within it without get_variable.
 
     Keras's layers make such variables, and so does tf.Variable.
     """
@@ -75,7 +76,7 @@ def recorded(made: list) -> Iterator[None]:
     def creator(next_creator, **about):
         variable = next_creator(**about)
         if "collections" not in about:  # get_variable finds its own again, by their names
-            made.append(variable)
+            made.append((about["name"], variable))
         return variable
 
     with tf.variable_creator_scope(creator):
@@ -94,9 +95,10 @@ def reused(model) -> Iterator[None]:
     def creator(next_creator, **about):
         if "collections" in about:
             return next_creator(**about)
-        variable, value = next(left, None), about["initial_value"]
-        wanted = tf.TensorShape(about.get("shape") or getattr(value, "shape", None))
-        if variable is None or not variable.shape.is_compatible_with(wanted):
+        name, variable = next(left, (None, None))
+        shape = about.get("shape") or getattr(about["initial_value"], "shape", None)
+        is_same = variable is not None and name == about["name"]
+        if not (is_same and variable.shape.is_compatible_with(tf.TensorShape(shape))):
             raise ValueError(
                 f"{type(model).__name__}.inference makes the variable {about['name']} only when "
                 "training: it is called for evaluation first, and must make every variable then"
@@ -113,16 +115,19 @@ def eager(model) -> Iterator[dict[str, Any]]:
     """`with model.eager() as batch`: within it, the model's methods can be called step by step.
 
     batch is the next batch of training, {name: tensor}. Results are ordinary values, and variables
-    of get_variable have those of the model: for debugging.
+    have those of the model: for debugging. Layers of Keras that are kept in self belong to the
+    graph, and cannot be called.
     """
     if not tf.executing_eagerly():
         raise ValueError("eager() needs eager execution: it is off here, or a graph is the default")
     weights, size = model.weights(), model.config["batch_size"]
+    made = itertools.cycle(model.made)  # without get_variable: the same ones at each call
     (rows,) = batch_rows(model.config["random_seed"], model.step, 1, model.examples, size)
     batch = {name: tf.constant(array[rows]) for name, array in model.load("train").items()}
 
     def with_its_value(next_creator, **about):
-        return next_creator(**about | {"initial_value": np.asarray(weights[about["name"]])})
+        name = about["name"] if "collections" in about else next(made)[1].op.name
+        return next_creator(**about | {"initial_value": np.asarray(weights[name])})
 
     in_graph, model.global_step = model.global_step, tf.constant(model.step, tf.int64)
     try:
