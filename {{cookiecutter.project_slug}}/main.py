@@ -127,8 +127,9 @@ def not_improved(model, result):
 
 def trained(config, step):
     """A model with the weights of a checkpoint; FileNotFoundError if there is none yet."""
-    if not Checkpoints(config["result_dir"], config).records:
-        raise FileNotFoundError(f"{config['result_dir']} holds no checkpoint yet; train first")
+    path = Path(config["result_dir"]).expanduser()
+    if not Checkpoints(path, config).records:
+        raise FileNotFoundError(f"{path} holds no checkpoint yet; train first")
     return make_model(config | {"step": step})
 
 

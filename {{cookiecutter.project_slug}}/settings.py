@@ -117,7 +117,7 @@ RUN_SETTINGS = (
             0, resumable=True),
     Setting("save_checkpoint_secs", float, 0.0, "seconds between further checkpoints, 0: off",
             0, 1e9, resumable=True),
-    Setting("max_to_keep", int, None, "newest checkpoints to keep (default: 50, or 5 and more in 1 GB)",
+    Setting("max_to_keep", int, None, "newest checkpoints to keep (default: 50, large ones fewer)",
             1, resumable=True),
     Setting("keep_checkpoint_every_n_hours", float, 0.0,
             "hours between checkpoints that are never removed, 0: off", 0, 1e6, resumable=True),

@@ -170,8 +170,10 @@ def killed_run(config, how, chance, lines, seconds):
     """Train, killed some times and started again, to the end. Returns the number of kills."""
     kills = 0
     for _ in range(KILLS_A_RUN):
-        at_line = chance.random() < 0.7
-        line = chance.randrange(1, lines) if at_line else 0
+        # A defect that is put in shows after the first checkpoint and before the last.
+        first, last = (lines // 3, lines * 2 // 3) if how else (1, lines)
+        at_line = how or chance.random() < 0.7
+        line = chance.randrange(first, last) if at_line else 0
         pid = child(lambda line=line: train(config, line, how))
         if not at_line:
             time.sleep(chance.uniform(0, seconds))

@@ -18,9 +18,9 @@ from hpsearch.trial import ModelCache, run_job
 from training import processors
 
 BRACKET = Bracket("b", {n: {"lr": n / 10} for n in range(9)}, [(9, 1), (3, 3), (1, 9)])
-# Hyperband with 17 trials of one network, whose learning rate is searched.
-FLAGS = ["--search=hyperband", "--max_iter=27", "--min_iter=3", "--units=4", "--optimizer=sgd"]
-FLAGS += ["--nojit", "--search_seed=3", f"--threads={processors.count()}", "--confirm=2"]
+# Hyperband with 5 trials of one network, whose learning rate is searched.
+FLAGS = ["--search=hyperband", "--max_iter=9", "--min_iter=3", "--units=4", "--optimizer=sgd"]
+FLAGS += ["--nojit", "--search_seed=3", f"--threads={processors.count()}", "--confirm=1"]
 
 
 def jobs_of(scores, direction="max"):
@@ -102,8 +102,8 @@ def search_here(monkeypatch, folder, seed):
     """Run the search of FLAGS in this process."""
     monkeypatch.setattr(commands, "LocalExecutor", InThisProcess)
     options = {setting.name: setting.default for setting in SEARCH}
-    options |= {"search_seed": seed, "min_iter": 3, "confirm": 2}
-    given = {"search": "hyperband", "max_iter": 27, "units": 4, "optimizer": "sgd", "jit": False}
+    options |= {"search_seed": seed, "min_iter": 3, "confirm": 1}
+    given = {"search": "hyperband", "max_iter": 9, "units": 4, "optimizer": "sgd", "jit": False}
     given |= {"threads": processors.count(), "result_dir": str(folder)}
     assert commands.search(Toy, given, options) == 0
 
@@ -145,13 +145,13 @@ def test_any_number_of_processes_stopped_or_not_finds_the_same_and_another_seed_
         process.send_signal(signal.SIGTERM)
         status, output = finish(process)
         assert status == 143 and "run the same command to resume" in output
-        assert 3 <= len((two / "ledger.jsonl").read_text().splitlines()) < 20
+        assert 3 <= len((two / "ledger.jsonl").read_text().splitlines()) < 14
         process = start(toy_project, two, 1)
     search_here(monkeypatch, one, seed=3)
     search_here(monkeypatch, other, seed=4)
     status, output = finish(process)
-    assert status == 0 and "17 trials: 5 complete" in output
+    assert status == 0 and "5 trials: 3 complete" in output
     assert answer(one) == answer(two) != answer(other)
     best = answer(one)[1]
-    assert best["seeds"] == 2 and best["mean"] == sum(best["scores"]) / 2
+    assert best["seeds"] == 1 and [best["mean"]] == best["scores"]
     assert (two / "search.png").exists()
