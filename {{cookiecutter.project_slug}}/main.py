@@ -57,12 +57,12 @@ def main(argv: list[str]) -> int:
         if not stages:
             model_class.complete(config)  # its errors come before the import of TensorFlow
             return train(config)
-        step = parse_step(config.pop("step", None))
+        parse_step(config.get("step"))  # its error comes before the import of TensorFlow, too
         if not recorded_config(config["result_dir"]):
             raise FileNotFoundError(f"--result_dir={config['result_dir']} holds no run")
         if stages == ["infer"]:
-            return infer(config, step, text, output)
-        return evaluate(config, step) if stages == ["evaluate"] else verify(config)
+            return infer(config, text, output)
+        return evaluate(config) if stages == ["evaluate"] else verify(config)
     except KeyboardInterrupt:
         return fail("stopped at once; what was saved before is still there", 130)
     except ConfigError as error:
@@ -87,7 +87,7 @@ def train(config):
     print("Importing TensorFlow ...", flush=True)  # seconds in which nothing else is seen
     with make_model(config) as model:
         result = model.train()
-        in_vain = not_improved(model, result) if result["status"] == "complete" else ""
+        warning = not_improved(model, result) if result["status"] == "complete" else ""
     folder = shlex.quote(result["result_dir"])
     parent = Path(result["result_dir"]).parent  # in which runs lie beside each other
     logs = folder if config.get("result_dir") else shlex.quote(str(parent))
@@ -105,8 +105,8 @@ def train(config):
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['step']}; resume with --result_dir={folder}")
         return 128 + result["signal"]
-    if in_vain:
-        print(in_vain)
+    if warning:
+        print(warning)
     print(f"Next: {main_command()} --infer --result_dir={folder}")
     print(f"      tensorboard --logdir {logs}")
     return 0
@@ -125,19 +125,19 @@ def not_improved(model, result):
     return ""
 
 
-def trained(config, step):
-    """A model with the weights of a checkpoint; FileNotFoundError if there is none yet."""
+def trained(config):
+    """The model of a run; FileNotFoundError if it has no checkpoint yet."""
     path = Path(config["result_dir"]).expanduser()
     if not Checkpoints(path, config).records:
         raise FileNotFoundError(f"{path} holds no checkpoint yet; train first")
-    return make_model(config | {"step": step})
+    return make_model(config)
 
 
-def infer(config, step, text, output):
+def infer(config, text, output):
     """Say what answers to what; print the predictions, a line for each example, or save them."""
     if output and not output.endswith(".npz"):
         raise ConfigError(f"--output={output} must end in .npz: it holds NumPy arrays")
-    with trained(config, step) as model:
+    with trained(config) as model:
         inputs = model.parse_input(text or "")
         predictions = model.infer(inputs)
     asked = f"--input={text}" if text else "examples of its own (no --input)"
@@ -153,9 +153,9 @@ def infer(config, step, text, output):
     return 0
 
 
-def evaluate(config, step):
+def evaluate(config):
     """Print loss and metrics on the test split, and record them in the run."""
-    with trained(config, step) as model:
+    with trained(config) as model:
         examples = count_examples(model, "test")
         with Run(model.config) as run:
             values = loop.evaluate_once(model, run, "test")["test"]

@@ -87,7 +87,9 @@ def test_a_recipe_learns_and_resumes_to_the_same_bits(registered, tmp_path, name
     model_class = registered(name)
     steps = STEPS.get(name, 150)
     config = {"model_name": name, "random_seed": 1, "jit": False, "max_iter": steps}
-    config |= {"save_every": steps // 2, "fake_data": True} if model_class.has_fake_data else {}
+    config |= {"save_every": steps // 2} | (
+        {"fake_data": True} if model_class.has_fake_data else {}
+    )
     straight, paused, other = (str(tmp_path / folder) for folder in ("straight", "paused", "other"))
     train(config | {"result_dir": straight})
     with make_model({"result_dir": straight}) as model:
@@ -110,6 +112,7 @@ def test_a_recipe_learns_and_resumes_to_the_same_bits(registered, tmp_path, name
 def test_the_example_of_a_test_passes(registered, tmp_path):
     registered("ConvNet")
     (example,) = (block for block in python_of(GUIDE) if "def test_" in block)
+    assert "    assert result" in example
     space = {}
     exec(example, space)
     (name,) = (name for name in space if name.startswith("test_"))

@@ -13,6 +13,7 @@ from training.checkpoints import Checkpoints
 from training.digests import weights_sha256
 from training.loop import advance
 from training.messages import one_line
+from training.preparation import UNLOADED
 
 PATIENCE = 120  # seconds to wait for a process that still holds the trial's folder
 NOT_IN_GRAPH = {"lr"} | {setting.name for setting in RUN_SETTINGS if setting.resumable}
@@ -32,7 +33,7 @@ class ModelCache:
         if model is None:
             if len(self.by_shape) == KEPT_MODELS:
                 self.drop(next(iter(self.by_shape.values())))
-            model = make_model({n: v for n, v in config.items() if n != "result_dir"})
+            model = make_model(config | UNLOADED)
         model.reconfigure(config)  # its run is loaded when it is trained
         self.by_shape[shape] = model
         return model

@@ -117,7 +117,7 @@ class BasicModel:
         self.splits = getattr(self, "splits", {})  # a second build shares those of the first
         self.config = self.complete(config)
         self.compiled_loop, self.graph_sha256 = None, None
-        self.step, self.asked_step = 0, None
+        self.step, self.asked_step = 0, None  # the latter from config["step"]
         preparation.build(self)
         loop.load_checkpoint(self, config.get("step"))
 

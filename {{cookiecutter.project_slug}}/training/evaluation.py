@@ -1,5 +1,7 @@
 """How good a model is on a whole split, and what it predicts."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -17,9 +19,16 @@ def arrays_of(model, split: str) -> dict[str, np.ndarray]:
     """
     if split != SAMPLE:
         return model.load(split)
-    order = random_stream(model.config["random_seed"], SAMPLE).permutation(model.examples)
-    rows = np.sort(order[: model.config["eval_examples"]])
+    count = count_examples(model, SAMPLE)
+    rows = sample_rows(model.config["random_seed"], model.examples, count)
     return {name: array[rows] for name, array in model.load("train").items()}
+
+
+@functools.lru_cache(maxsize=2)
+def sample_rows(random_seed: int, examples: int, count: int) -> np.ndarray:
+    """The rows of the sample, in ascending order: int64 [count]."""
+    order = random_stream(random_seed, SAMPLE).permutation(examples)
+    return np.sort(order[:count])
 
 
 def count_examples(model, split: str) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError, parse_step
-from training.checkpoints import Checkpoint, Checkpoints
+from training.checkpoints import Checkpoints
 from training.divergence import Diverged, diagnose, first_not_finite
 from training.evaluation import SAMPLE, count_examples
 from training.loss_picture import draw_curves
@@ -17,7 +17,7 @@ from training.messages import format_values
 from training.metrics import Values
 from training.progress import Progress
 from training.provenance import as_dict, read_provenance, recorded_config
-from training.run import Run
+from training.run import Origin, Run
 from training.signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                     log_losses(model.step, losses, run, progress)
                     result["loss"], improved = float(losses[-1]), False
                     if is_due(model.step, config["eval_every"], config):
-                        result |= (values := evaluate(model))
+                        result |= (values := evaluate_and_show(model))
                         improved = run.log_evaluation(model.step, values)
                     improved = improved and config["save_every"] > 0
                     if improved or run.checkpoints.is_due(model.step):
@@ -84,7 +84,7 @@ def advance(model, stop: int, *intervals: int) -> Iterator[np.ndarray]:
         yield model.learn_from_epoch(min([stop, *ends]))
 
 
-def find_origin(model) -> tuple[Checkpoints, Checkpoint] | None:
+def find_origin(model) -> Origin | None:
     """The checkpoint that --from_checkpoint names; None if the run has checkpoints.
 
     ConfigError if it does not fit the model; other errors as Checkpoints.find.
@@ -167,7 +167,7 @@ def log_losses(step, losses, run, progress):
         run.log_losses(due, progress.report(step, float(losses[-1]), due))
 
 
-def evaluate(model) -> dict[str, Values]:
+def evaluate_and_show(model) -> dict[str, Values]:
     """Evaluate the sample of train and valid, and show both."""
     values = {split: model.evaluate(split) for split in EVALUATED}
     train, valid = (format_values(found, digits=4) for found in values.values())

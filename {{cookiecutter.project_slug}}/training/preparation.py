@@ -153,9 +153,8 @@ def compiled_loop(model) -> tuple[CompiledLoop, bool]:
                 check_order_of_sums(model.graph, model.config)
             if not model.graph_sha256:  # XLA is tried first: no other loop is in the graph yet
                 check_second_build(model, jit)
-            loop.run(
-                model.session, np.zeros([0, size]), {model.lr: 0.0}
-            )  # compiles, trains nothing
+            no_rows = np.zeros([0, size])  # it compiles, and trains nothing
+            loop.run(model.session, no_rows, {model.lr: 0.0})
             return loop, jit
         except tf.errors.OpError as error:
             is_memory = isinstance(error, tf.errors.ResourceExhaustedError)

@@ -28,7 +28,7 @@ from training.messages import one_line, written_to
 from training.metrics import Metrics, Values, is_better, values_of
 
 log = logging.getLogger(__name__)
-Origin = tuple[Checkpoints, Checkpoint]  # of a branch: the other run's, and the one of them
+Origin = tuple[Checkpoints, Checkpoint]  # where a branch starts: a run's checkpoints, one of them
 
 
 class Run:
