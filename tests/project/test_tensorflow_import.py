@@ -136,3 +136,20 @@ def test_all_forms_work_with_tensorflow_itself_and_mean_the_same():
 def test_a_star_may_be_the_first_that_is_used_of_tensorflow():
     answer = python("from tensorflow.keras.layers import *", "print(Dense.__name__)")
     assert answer == (0, "Dense\n", "")
+
+
+KERAS = "print(any(name.partition('.')[0] == 'keras' for name in sys.modules))"
+
+
+def test_keras_is_loaded_when_it_is_first_used_and_not_before():
+    lines = ["import tensorflow as tf", "tf.zeros", KERAS, "tf.keras.layers.Dense", KERAS]
+    assert python(*lines) == (0, "False\nTrue\n", "")
+    plain = "sys.modules.pop('tensorflow')"  # the control: TensorFlow by itself loads it
+    status, output, _ = python(plain, "import tensorflow", KERAS)
+    assert (status, output) == (0, "True\n")
+
+
+def test_keras_may_come_first():
+    lines = ["import keras", "print(keras.layers.Dense.__name__)", "import tensorflow as tf",
+             "print(tf.keras.layers.Dense is keras.layers.Dense)"]  # fmt: skip
+    assert python(*lines) == (0, "Dense\nTrue\n", "")

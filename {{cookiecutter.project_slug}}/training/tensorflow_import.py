@@ -2,11 +2,14 @@
 
 Its import takes seconds, which `--help` and wrong flags do not need. After `import_lazily()`,
 `import tensorflow as tf` costs nothing until an attribute is used. Other forms, such as
-`import tensorflow.compat.v1 as tf`, load TensorFlow at once.
+`import tensorflow.compat.v1 as tf`, load TensorFlow at once. Keras, a third of the time, is loaded
+when `tf.keras` or `keras` is first used.
 """
 
 import contextlib
 import faulthandler
+import importlib.abc
+import importlib.machinery
 import importlib.util
 import os
 import re
@@ -50,12 +53,39 @@ class LazyTensorFlow(types.ModuleType):
         """Become TensorFlow itself."""
         self.__class__ = types.ModuleType
         self.__path__ = self.__spec__.submodule_search_locations
-        with without_noise():
+        with without_noise(), without_keras():
             self.__spec__.loader.exec_module(self)
 
     def is_tensor(self, value):
         """Whether it is a tensor, as matplotlib asks: none is before TensorFlow is loaded."""
         return False
+
+
+class KerasLater(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Tells where Keras is, but does not load it."""
+
+    def find_spec(self, name, path=None, target=None):
+        spec = importlib.machinery.PathFinder.find_spec(name) if name == "keras" else None
+        if spec:
+            spec.loader = self
+        return spec
+
+    def exec_module(self, module):
+        raise ImportError("Keras is loaded when it is first used")
+
+
+@contextlib.contextmanager
+def without_keras():
+    """Within it, Keras is not loaded: at the end of its own import TensorFlow tries to, in vain.
+
+    TensorFlow does so only to let Keras register classes for files of SavedModel.
+    """
+    later = KerasLater()
+    sys.meta_path.insert(0, later)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(later)
 
 
 @contextlib.contextmanager
