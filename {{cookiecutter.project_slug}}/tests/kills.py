@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
+import matplotlib.figure  # noqa: E402, F401 - once, before any fork
 import tensorflow as tf  # noqa: E402
 from runs import curves, digests, metrics  # noqa: E402
 from toy import Toy  # noqa: E402

@@ -19,7 +19,9 @@ def draw_curves(records: list[dict], path: Path) -> None:
     if not curves:
         return
     names = list(dict.fromkeys(name for _, name in curves))
-    figure = Figure(figsize=(1 + 5 * len(names), 4), layout="constrained")
+    width = 5.5 * len(names)  # inches. Fixed margins: Matplotlib's layouts draw everything twice
+    figure = Figure(figsize=(width, 4))
+    figure.subplots_adjust(0.8 / width, 0.13, 1 - 0.2 / width, 0.92, wspace=0.2)
     charts = figure.subplots(1, len(names), squeeze=False)[0]
     for name, axes in zip(names, charts, strict=True):
         values = []

@@ -1,5 +1,6 @@
 """What a run was started with and on: written to config.json, read to explain a difference."""
 
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -152,17 +153,12 @@ def sources() -> dict[str, dict[str, str]]:
     The text is left out if git's commit holds it, and beyond TEXT_LIMIT; models come first.
     """
     loaded = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
-    paths = sorted({Path(path).resolve() for path in loaded if path})
-    # The environment may be a folder of the project, and the project a folder of the environment.
-    places = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib", "scripts")]
-    libraries = [Path(place).resolve() for place in places]
+    own = (Path(path) for path in loaded if path and is_own(os.path.dirname(path)))
+    paths = sorted({path.parent.resolve() / path.name for path in own if path.is_file()})
     listed = (git("ls-tree", "-r", "HEAD") or "").splitlines()  # "100644 blob <id>\t<path>"
     committed = {line.split()[2] for line in listed}
     found, left = {}, TEXT_LIMIT
     for path in sorted(paths, key=lambda path: not path.is_relative_to(PROJECT / "models")):
-        own = path.is_relative_to(PROJECT) and not any(map(path.is_relative_to, libraries))
-        if not (own and path.is_file()):
-            continue
         content = path.read_bytes()
         about = {"sha256": hashlib.sha256(content).hexdigest()}
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names it
@@ -171,6 +167,16 @@ def sources() -> dict[str, dict[str, str]]:
             left -= len(content)
         found[path.relative_to(PROJECT).as_posix()] = about
     return found
+
+
+@functools.cache
+def is_own(folder):
+    """Whether a folder belongs to the project, and not to a Python that is installed in it."""
+    folder = Path(folder).resolve()
+    # The environment may be a folder of the project, and the project a folder of the environment.
+    names = ("stdlib", "purelib", "platlib", "scripts") if folder.is_relative_to(PROJECT) else ()
+    places = [Path(sysconfig.get_path(name)).resolve() for name in names]
+    return bool(places) and not any(map(folder.is_relative_to, places))
 
 
 def utc_now() -> str:
