@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from runs import digests, metrics, read, train
-from searches import FLAGS, assert_same, ledger, search
+from searches import assert_same, ledger, search
 
 from training.files import PROJECT
 
@@ -61,14 +61,15 @@ def test_a_run_on_a_full_disk_fails_clearly_and_goes_on_when_there_is_room(tmp_p
 
 @needs_a_disk
 def test_a_search_on_a_full_disk_stops_clearly_and_goes_on_when_there_is_room(tmp_path):
-    answer = on_a_disk("size=1m", tmp_path / "saved", *FLAGS, "--nb_process=2")
+    flags = ["--search=random", "--trials=6", "--max_iter=6", "--nojit", "--confirm=0"]
+    answer = on_a_disk("size=400k", tmp_path / "saved", *flags, "--nb_process=2")
     assert answer.returncode == 1, answer.stderr
     (line,) = answer.stderr.splitlines()
     assert "space" in line.lower() and line.endswith("then run the same command to resume")
     states = {record["state"] for record in ledger(tmp_path / "saved")}
     assert states == {"trained"}  # a disk says nothing about a trial
     for folder in (tmp_path / "saved", tmp_path / "straight"):
-        assert search(folder, 2).wait(300) == 0
+        assert search(folder, 2, common=flags).wait(300) == 0
     assert_same(tmp_path / "saved", tmp_path / "straight")
 
 

@@ -84,7 +84,7 @@ def problems(disk, cuts, images, world):
 
 def test_a_power_cut_loses_nothing_that_was_promised(world):
     disk = recorded(world[0])
-    cuts = random.Random(0).sample(range(len(disk.cuts)), 12)
+    cuts = random.Random(0).sample(range(len(disk.cuts)), 8)
     assert list(problems(disk, cuts, 1, world)) == []
 
 

@@ -41,8 +41,8 @@ def test_three_processes_give_the_same_answer_and_another_seed_another(straight,
         "threads": 1,
     }
     configs = [read(trial, "config.json") for trial in (tmp_path / "three" / "trials").iterdir()]
-    assert [content["config"]["threads"] for content in configs] == [1] * 29
-    assert len({content["config"]["random_seed"] for content in configs}) == 4
+    assert [content["config"]["threads"] for content in configs] == [1] * 25
+    assert len({content["config"]["random_seed"] for content in configs}) == 3
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_workers_and_parent_that_are_killed_change_nothing(straight, tmp_path):
         wait_for_lines(folder, count + chance.randrange(3), process)
         time.sleep(chance.random() / 4)
         os.kill(chance.choice(workers_of(process.pid)), number)
-    wait_for_lines(folder, chance.choice([9, 25]), process)  # later, it confirms
+    wait_for_lines(folder, chance.choice([9, 21]), process)  # later, it confirms
     workers = workers_of(process.pid)
     process.kill()
     process.communicate()
@@ -168,7 +168,7 @@ def test_the_end_is_a_table_a_picture_and_the_command_that_promotes(
     assert promoted["config"] == best["hyperparameters"]
     assert promoted["from"]["trial"] == best["trial"] and promoted["from"]["data_checksum"]
     again = [record for record in ledger(folder) if "seed" in record]
-    assert len(again) == 12 and {record["until"] for record in again} == {LAST}
+    assert len(again) == 8 and {record["until"] for record in again} == {LAST}
     means = [result["mean"] for result in best["confirmed"]]
     assert best["mean"] == promoted["valid"]["accuracy"] == means[0] > min(means)
-    assert promoted["seeds"] == 3 and promoted["spread"] == best["spread"] > 0
+    assert promoted["seeds"] == 2 and promoted["spread"] == best["spread"] > 0

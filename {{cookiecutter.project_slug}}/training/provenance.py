@@ -1,6 +1,5 @@
 """What a run was started with and on: written to config.json, read to explain a difference."""
 
-import functools
 import hashlib
 import importlib.metadata
 import os
@@ -152,13 +151,17 @@ def sources() -> dict[str, dict[str, str]]:
 
     The text is left out if git's commit holds it, and beyond TEXT_LIMIT; models come first.
     """
-    loaded = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
-    own = (Path(path) for path in loaded if path and is_own(os.path.dirname(path)))
-    paths = sorted({path.parent.resolve() / path.name for path in own if path.is_file()})
+    folders, paths = {}, set()
+    for module in [*sys.modules.values()]:
+        folder, name = os.path.split(getattr(module, "__file__", None) or "")
+        if folder not in folders:  # asked once: thousands of files lie in a few hundred folders
+            folders[folder] = own_folder(folder)
+        if folders[folder] and (folders[folder] / name).is_file():
+            paths.add(folders[folder] / name)
     listed = (git("ls-tree", "-r", "HEAD") or "").splitlines()  # "100644 blob <id>\t<path>"
     committed = {line.split()[2] for line in listed}
     found, left = {}, TEXT_LIMIT
-    for path in sorted(paths, key=lambda path: not path.is_relative_to(PROJECT / "models")):
+    for path in sorted(paths, key=lambda path: (not path.is_relative_to(PROJECT / "models"), path)):
         content = path.read_bytes()
         about = {"sha256": hashlib.sha256(content).hexdigest()}
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names it
@@ -169,14 +172,15 @@ def sources() -> dict[str, dict[str, str]]:
     return found
 
 
-@functools.cache
-def is_own(folder):
-    """Whether a folder belongs to the project, and not to a Python that is installed in it."""
-    folder = Path(folder).resolve()
+def own_folder(folder: str) -> Path | None:
+    """The resolved path of a folder of the project; None for others, and for installed packages."""
+    path = Path(folder).resolve()
+    if not folder or not path.is_relative_to(PROJECT):
+        return None
     # The environment may be a folder of the project, and the project a folder of the environment.
-    names = ("stdlib", "purelib", "platlib", "scripts") if folder.is_relative_to(PROJECT) else ()
+    names = ("stdlib", "purelib", "platlib", "scripts")
     places = [Path(sysconfig.get_path(name)).resolve() for name in names]
-    return bool(places) and not any(map(folder.is_relative_to, places))
+    return None if any(map(path.is_relative_to, places)) else path
 
 
 def utc_now() -> str:
