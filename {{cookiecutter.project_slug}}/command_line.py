@@ -71,6 +71,7 @@ TUTORIALS = {  # flags of TensorFlow's tutorials and of the articles: ours
     "nb_units": "a hyper-parameter of the model's own table",
     "randomsearch": "--search=random",
     "hyperband": "--search=hyperband",
+    "nojit": "--jit=off",
 }
 
 

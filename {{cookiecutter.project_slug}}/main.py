@@ -37,6 +37,7 @@ from training.metrics import is_better
 from training.preparation import UNLOADED
 from training.provenance import recorded_config
 from training.run import Run
+from training.speed import advice
 
 
 def main(argv: list[str]) -> int:
@@ -88,6 +89,7 @@ def train(config):
     with make_model(config) as model:
         result = model.train()
         warning = not_improved(model, result) if result["status"] == "complete" else ""
+        faster = advice(model) if model.config["debug"] else ""
     folder = shlex.quote(result["result_dir"])
     parent = Path(result["result_dir"]).parent  # in which runs lie beside each other
     logs = folder if config.get("result_dir") else shlex.quote(str(parent))
@@ -105,8 +107,8 @@ def train(config):
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['step']}; resume with --result_dir={folder}")
         return 128 + result["signal"]
-    if warning:
-        print(warning)
+    for line in filter(None, (warning, faster)):
+        print(line)
     print(f"Next: {main_command()} --infer --result_dir={folder}")
     print(f"      tensorboard --logdir {logs}")
     return 0

@@ -128,7 +128,8 @@ RUN_SETTINGS = (
     Setting("fake_data", bool, False, "train on generated images: no download"),
     Setting("device", str, "auto", "auto takes a GPU if there is one",
             choices=("auto", "cpu", "gpu")),
-    Setting("jit", bool, None, "compile the steps with XLA (default: on if available)"),
+    Setting("jit", str, None, "what XLA compiles: the whole loop, each step by itself, or nothing "
+            "(default: what suits the model)", choices=("loop", "step", "off")),
     Setting("threads", int, 0, "processor threads; 0: as many as processors may be used, in a "
             "search 1 for each trial", 0, 1024),
     Setting("deterministic", bool, False, "equal bits on a GPU too, more slowly"),

@@ -60,6 +60,24 @@ class Keras(MNIST):
         return values
 
 
+class Convolution(MNIST):
+    """Two convolutions, of which one is separable, and pooling."""
+
+    def inference(self, batch, training):
+        values = tf.cast(batch["images"], tf.float32)[..., tf.newaxis] / 255
+        values = tf.nn.relu(self.filtered("conv", values, tf.nn.conv2d))
+        values = tf.nn.max_pool2d(values, 2, 2, "SAME")
+        values = tf.nn.relu(self.filtered("depthwise", values, tf.nn.depthwise_conv2d))
+        values = tf.nn.avg_pool2d(values, 2, 2, "SAME")
+        return self.dense("logits", tf.reshape(values, [-1, 7 * 7 * 16]), 10)
+
+    def filtered(self, name, values, operation):
+        channels = int(values.shape[-1])
+        shape = [5, 5, channels, 16 // channels]
+        kernel = self.truncated_normal(name, shape, (25 * channels) ** -0.5)
+        return operation(values, kernel, [1, 1, 1, 1], "SAME")
+
+
 class ByThreads(MNIST):
     """A loss that depends on the number of threads, on any processor."""
 
@@ -88,9 +106,10 @@ def networks():
         hidden = np.exp(random.uniform(np.log(16), np.log(512), size=2)).astype(int).tolist()
         shape = {"hidden1": hidden[0], "hidden2": hidden[1], "optimizer": optimizer, "lr": 0.01}
         found[f"{model_class.__name__} {shape}"] = model_class, shape | {"batch_size": 1000}
-    small = {"hidden1": 16, "hidden2": 16, "batch_size": 100, "jit": False}
+    small = {"hidden1": 16, "hidden2": 16, "batch_size": 100, "jit": "off"}
     found |= {model.__name__: (model, small) for model in (ByThreads, ByHash)}
-    found["Keras"] = Keras, small | {"jit": True}  # without XLA, its lookups add in any order
+    found |= {f"convolution, {jit}": (Convolution, small | {"jit": jit}) for jit in ("step", "off")}
+    found["Keras"] = Keras, small | {"jit": "loop"}  # without XLA, its lookups add in any order
     return found | {"batches in another order": (MNIST, small), "batches in order": (MNIST, small)}
 
 

@@ -14,7 +14,7 @@ from training.files import PROJECT
 LAST = 54  # steps
 # One network and three optimizers: a process trains most trials in a session that it has.
 FLAGS = ["--model_name=MNIST", "--fake_data", "--search=hyperband", "--search_seed=3"]
-FLAGS += [f"--max_iter={LAST}", "--min_iter=6", "--hidden1=16", "--hidden2=8", "--nojit"]
+FLAGS += [f"--max_iter={LAST}", "--min_iter=6", "--hidden1=16", "--hidden2=8", "--jit=off"]
 FLAGS += ["--confirm=2"]
 
 

@@ -201,14 +201,19 @@ def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run)
 def test_every_bundled_model_has_a_best_known_configuration(shell):
     for name in OWN:
         best = MODELS[name].get_best_config()
-        flags = ["--best", "--max_iter=1", "--nojit", *["--fake_data"] * MODELS[name].has_fake_data]
+        flags = [
+            "--best",
+            "--max_iter=1",
+            "--jit=off",
+            *["--fake_data"] * MODELS[name].has_fake_data,
+        ]
         status, output, errors = shell(f"--model_name={name}", *flags)
         assert status == 0 and set(best) <= {s.name for s in MODELS[name].hyperparameters}, errors
 
 
 def test_a_run_that_ends_no_better_than_it_began_says_so(shell, tmp_path):
     said = "Training has not improved "
-    flags = ("--random_seed=1", "--nojit")
+    flags = ("--random_seed=1", "--jit=off")
     status, output, _ = shell(*flags, "--lr=1.02", f"--result_dir={tmp_path / 'run'}")
     assert status == 0 and output.count(said) == 1 and "Try another --lr" in output
     assert "complete" in (tmp_path / "run" / "status.json").read_text()
@@ -275,7 +280,7 @@ def test_predictions_go_to_a_file_of_arrays(shell, line_run, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell")
 def test_a_run_whose_output_nobody_reads_goes_on_to_its_end(toy_project, tmp_path):
-    command = f"{sys.executable} main.py --nojit --random_seed=1 --result_dir={tmp_path / 'run'}"
+    command = f"{sys.executable} main.py --jit=off --random_seed=1 --result_dir={tmp_path / 'run'}"
     script = f"set -o pipefail; {command} 2>&1 | head -1"
     answer = subprocess.run(["bash", "-c", script], cwd=toy_project, capture_output=True, text=True)
     assert (answer.returncode, answer.stdout) == (0, "Importing TensorFlow ...\n")
@@ -284,6 +289,6 @@ def test_a_run_whose_output_nobody_reads_goes_on_to_its_end(toy_project, tmp_pat
 
 
 def test_flags_are_the_settings_of_the_tables():
-    model_class, given = command_line.parse(["main.py", "--lr=2", "--nojit", "--threads", "1"])
+    model_class, given = command_line.parse(["main.py", "--lr=2", "--jit=off", "--threads", "1"])
     assert model_class.__name__ == "LinearRegression"
-    assert given == {"lr": 2.0, "jit": False, "threads": 1}
+    assert given == {"lr": 2.0, "jit": "off", "threads": 1}

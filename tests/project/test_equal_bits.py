@@ -45,9 +45,12 @@ def test_seed_zero_is_a_seed_like_any_other(small):
     model.close()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-def test_any_chunk_length_gives_the_same_weights(dropout_config, optimizer):
-    config = dropout_config | {"optimizer": optimizer}
+@pytest.mark.parametrize(
+    "optimizer, jit",
+    [("sgd", "loop"), ("momentum", "loop"), ("adam", "loop"), ("adam", "step"), ("adam", "off")],
+)
+def test_any_chunk_length_gives_the_same_weights(dropout_config, optimizer, jit):
+    config = dropout_config | {"optimizer": optimizer, "jit": jit}
     assert len({train(Toy(config), chunk=chunk) for chunk in (1, 7, STEPS)}) == 1
 
 

@@ -13,7 +13,7 @@ from searches import assert_same, ledger, search
 from training.files import PROJECT
 
 SETTINGS = {
-    "model_name": "MNIST", "fake_data": True, "random_seed": 1, "hidden1": 64, "jit": False,
+    "model_name": "MNIST", "fake_data": True, "random_seed": 1, "hidden1": 64, "jit": "off",
     "max_iter": 200, "save_every": 10, "eval_every": 10, "log_every": 5, "max_to_keep": 100,
 }  # fmt: skip
 
@@ -61,7 +61,7 @@ def test_a_run_on_a_full_disk_fails_clearly_and_goes_on_when_there_is_room(tmp_p
 
 @needs_a_disk
 def test_a_search_on_a_full_disk_stops_clearly_and_goes_on_when_there_is_room(tmp_path):
-    flags = ["--search=random", "--trials=6", "--max_iter=6", "--nojit", "--confirm=0"]
+    flags = ["--search=random", "--trials=6", "--max_iter=6", "--jit=off", "--confirm=0"]
     answer = on_a_disk("size=400k", tmp_path / "saved", *flags, "--nb_process=2")
     assert answer.returncode == 1, answer.stderr
     (line,) = answer.stderr.splitlines()
@@ -76,7 +76,7 @@ def test_a_search_on_a_full_disk_stops_clearly_and_goes_on_when_there_is_room(tm
 @needs_a_disk
 @pytest.mark.parametrize("flags", [[], ["--search=random"]], ids=["run", "search"])
 def test_a_disk_that_cannot_be_written_is_said_in_one_line(tmp_path, flags):
-    answer = on_a_disk("ro", tmp_path / "saved", "--nojit", *flags)
+    answer = on_a_disk("ro", tmp_path / "saved", "--jit=off", *flags)
     assert answer.returncode == 1
     assert answer.stderr.splitlines()[0].endswith("/run: Read-only file system")
     assert "Traceback" not in answer.stderr
@@ -105,7 +105,7 @@ def test_a_file_that_may_not_grow_fails_clearly_too(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limits on the size of files")
 def test_events_that_cannot_be_written_are_said_in_one_line_too(tmp_path):
-    settings = {"jit": False, "max_iter": 400, "eval_every": 1, "log_every": 50, "save_every": 50}
+    settings = {"jit": "off", "max_iter": 400, "eval_every": 1, "log_every": 50, "save_every": 50}
     answer = run_with_a_limit(60_000, settings, tmp_path / "run")
     assert answer.returncode == 1 and answer.stderr.count("\n") == 1, answer.stderr
     assert "events.out" in answer.stderr and "cannot be written" in answer.stderr

@@ -323,10 +323,10 @@ def looked_up(self, batch, training):
 
 def test_without_xla_sums_in_any_order_are_refused_unless_they_are_made_to_repeat(own):
     config = {"max_iter": 20, "batch_size": 60}
-    with own(looked_up, jit=True, **config) as model:
+    with own(looked_up, jit="loop", **config) as model:
         model.learn_from_epoch()
     if model.config["threads"] > 1:
-        with own(looked_up, jit=False, **config) as model:
+        with own(looked_up, jit="off", **config) as model:
             with pytest.raises(
                 ConfigError, match="adds in an order that no run repeats; add --det"
             ):

@@ -202,8 +202,8 @@ def test_without_xla_a_model_learns_too_and_says_so(small, monkeypatch, capsys):
     monkeypatch.setattr(tf, "function", without_xla)
     with make_model(small) as model:
         assert model.train()["valid"]["accuracy"] > 0.2
-        assert model.config["jit"] is False
-    assert "--nojit" in capsys.readouterr().out
+        assert model.config["jit"] == "off"
+    assert "--jit=off" in capsys.readouterr().out
 
 
 class Line(MODELS["LinearRegression"]):
@@ -320,8 +320,8 @@ def test_what_xla_cannot_compile_is_named(monkeypatch, capsys):
     monkeypatch.setattr(Line, "inference", inference)
     with Line({"max_iter": 1}) as model:
         model.prepare_steps()
-        assert model.config["jit"] is False
-    assert "training without (--nojit): it has no AsString\n" in capsys.readouterr().out
+        assert model.config["jit"] == "off"
+    assert "training without (--jit=off): it has no AsString\n" in capsys.readouterr().out
 
 
 def test_a_method_that_is_not_written_is_named_with_its_class():
@@ -447,7 +447,7 @@ def test_a_model_may_bring_an_optimizer_of_its_own(monkeypatch):
     monkeypatch.setattr(Line, "update", update)
     with Line({"lr": 0.05, "max_iter": 100}) as model:
         assert model.train()["status"] == "complete"
-        assert model.config["jit"] is False or "weight/RMSProp" in model.weights()
+        assert model.config["jit"] == "off" or "weight/RMSProp" in model.weights()
         assert abs(model.weights()["weight"] - 3) < 1
 
 

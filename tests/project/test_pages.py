@@ -86,7 +86,7 @@ def test_recipes_are_as_ruff_wants_them(tmp_path):
 def test_a_recipe_learns_and_resumes_to_the_same_bits(registered, tmp_path, name):
     model_class = registered(name)
     steps = STEPS.get(name, 150)
-    config = {"model_name": name, "random_seed": 1, "jit": False, "max_iter": steps}
+    config = {"model_name": name, "random_seed": 1, "jit": "off", "max_iter": steps}
     config |= {"save_every": steps // 2} | (
         {"fake_data": True} if model_class.has_fake_data else {}
     )
@@ -147,7 +147,7 @@ def test_checkpoints_are_read_with_tensorflow_alone_as_the_page_says(tmp_path):
     page = PROJECT / "docs" / "checkpoints.md"
     folder = tmp_path / "results" / "digits"
     config = {"model_name": "MNIST", "fake_data": True, "random_seed": 1, "hidden1": 16}
-    train(config | {"max_iter": 2000, "result_dir": str(folder), "jit": False})
+    train(config | {"max_iter": 2000, "result_dir": str(folder), "jit": "off"})
     values, graph, frozen, both = python_of(page)
     for script in (values, graph, both, frozen):
         assert "models" not in re.findall(r"^(?:import|from) (\w+)", script, re.MULTILINE)

@@ -14,7 +14,7 @@ from training.provenance import recorded_config
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what a descriptor is")
 
 SETTINGS = {
-    "model_name": "LinearRegression", "random_seed": 4, "jit": False,
+    "model_name": "LinearRegression", "random_seed": 4, "jit": "off",
     "max_iter": 60, "save_every": 20, "log_every": 5, "eval_every": 15, "max_to_keep": 2,
 }  # fmt: skip
 DAMAGE = "not what was promised"

@@ -186,7 +186,7 @@ def test_a_search_in_which_nothing_could_be_trained_says_so(tmp_path, capsys):
 
 def test_a_run_in_the_folder_of_a_search_is_refused(tmp_path, shell, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
-    status, _, errors = shell(f"--result_dir={tmp_path / 'search'}", "--nojit")
+    status, _, errors = shell(f"--result_dir={tmp_path / 'search'}", "--jit=off")
     assert status == 1 and "holds a search; run its own command again" in errors
 
 
@@ -345,7 +345,7 @@ def test_a_search_that_cannot_be_is_refused(shell, flags, words, results):
 
 
 def test_a_dry_run_prints_the_schedule_and_writes_nothing(shell, results):
-    flags = ["--dry_run", "--nojit", f"--threads={processors.count()}"]
+    flags = ["--dry_run", "--jit=off", f"--threads={processors.count()}"]
     status, output, errors = shell("--search=hyperband", "--nb_process=4", *flags)
     assert (status, errors) == (0, "") and not results.exists()
     assert "61 trials, 5,028 steps, 4 at a time" in output
@@ -413,6 +413,6 @@ def test_a_dry_run_needs_no_data(shell, results, monkeypatch):
         raise AssertionError("the data was asked for")
 
     monkeypatch.setattr("models.mnist.load_mnist", load)
-    flags = ["--dry_run", "--nojit", f"--threads={processors.count()}"]
+    flags = ["--dry_run", "--jit=off", f"--threads={processors.count()}"]
     status, output, errors = shell("--model_name=MNIST", "--search=random", *flags)
     assert (status, errors) == (0, "") and "s to compile" in output and not results.exists()

@@ -37,7 +37,7 @@ def test_three_processes_give_the_same_answer_and_another_seed_another(straight,
     assert ledger(tmp_path / "other") != ledger(straight[0])
     assert read(straight[0], "search.json")["run"] == {
         "fake_data": True,
-        "jit": False,
+        "jit": "off",
         "threads": 1,
     }
     configs = [read(trial, "config.json") for trial in (tmp_path / "three" / "trials").iterdir()]
@@ -61,7 +61,7 @@ def test_one_two_and_four_processes_search_wide_networks_with_the_same_answer(tm
 
 def test_the_threads_of_a_trial_do_not_follow_from_the_number_of_processes(tmp_path, monkeypatch):
     flags = ["--model_name=ByThreads", "--search=random", "--max_iter=27", "--min_iter=9"]
-    flags += ["--units=4", "--nojit", "--confirm=0"]
+    flags += ["--units=4", "--jit=off", "--confirm=0"]
 
     def start(name, nb_process):
         return search(tmp_path / name, nb_process, program=BY_THREADS, common=flags)
@@ -161,7 +161,7 @@ def test_the_end_is_a_table_a_picture_and_the_command_that_promotes(
     (tmp_path / "models").mkdir()
     assert main.main(["main.py", "--promote", f"--result_dir={folder}"]) == 0
     promoted = read(tmp_path, "models/best/MNIST.json")
-    run = {"fake_data": True, "jit": False, "threads": 1}  # which digits it is the best for
+    run = {"fake_data": True, "jit": "off", "threads": 1}  # which digits it is the best for
     assert promoted["from"]["run"] == run
     assert (promoted["from"]["folder"], promoted["from"]["search"]) == (folder.name, "hyperband")
     best = read(folder, "best.json")

@@ -40,7 +40,7 @@ def test_the_source_files_of_a_run_are_recorded_with_what_git_does_not_hold(tmp_
     text = registry.read_text() + "\nfrom models import added\n"
     registry.write_text(text, encoding="utf-8", newline="\n")
     (project / "models" / "added.py").write_text("NEW = 'ä'\n", encoding="utf-8", newline="\n")
-    command = [sys.executable, "main.py", "--max_iter=1", "--nojit", "--random_seed=1"]
+    command = [sys.executable, "main.py", "--max_iter=1", "--jit=off", "--random_seed=1"]
     subprocess.run([*command, "--result_dir=run"], cwd=project, check=True, capture_output=True)
     about = read(project / "run", "config.json")["environment"]
     sources = about["sources"]

@@ -262,7 +262,7 @@ def test_the_hparams_page_is_told_how_a_run_ended(tmp_path, lr, status):
     pytest.importorskip("tensorboard")
     from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
-    settings = {"lr": lr, "jit": False, "random_seed": 0, "result_dir": str(tmp_path)}
+    settings = {"lr": lr, "jit": "off", "random_seed": 0, "result_dir": str(tmp_path)}
     train(settings, until=2)
     assert ends(tmp_path, plugin_data_pb2) == []  # a run that is paused has not ended
     train(settings)

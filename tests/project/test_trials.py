@@ -28,7 +28,7 @@ def test_a_trial_never_opens_the_test_split(small, monkeypatch):
         model.evaluate("test")
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", ["off", "loop"])
 def test_a_trial_in_a_session_that_is_used_again_equals_one_in_a_fresh_one(small, tmp_path, jit):
     def config(lr, folder):
         own = {"lr": lr, "optimizer": "adam", "result_dir": str(tmp_path / folder)}

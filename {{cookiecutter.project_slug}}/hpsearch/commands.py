@@ -1,7 +1,6 @@
 """What main.py does for --search, --fullsearch and --dry_run."""
 
 import shlex
-import sys
 import time
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
 from hpsearch.search_settings import RESUMABLE, search_settings
 from training.files import read_json
-from training.loop import advance
 from training.messages import main_command, one_line
 from training.signals import StopSignals
+from training.speed import advice, seconds_of_a_step
 
 
 def search(model_class, given: dict, options: dict) -> int:
@@ -86,7 +85,7 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
             drawn += bracket.trials.values()
         rankings.append(drawn)  # the schedule does not depend on which trials are best
     Console().print(table)
-    start, step, size = costs(model_class, settings)
+    start, step, size, faster = costs(model_class, settings)
     nb_process = options["nb_process"]
     if options["executor"] == "local":
         nb_process = executor_for(settings["run"], options).nb_process
@@ -95,11 +94,15 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
     took, disk = duration(trials * start + steps * step), trials * size / 1e6
     print(f"About {took} in one process and {disk:,.0f} MB of disk, if every trial were like the")
     print(f"default model, which takes {start:.1f} s to compile and {1e6 * step:,.0f} µs a step")
+    if faster:
+        print(faster)
     return 0
 
 
-def costs(model_class, settings: dict) -> tuple[float, float, int]:
-    """Seconds to build and compile the default model, seconds of a step, bytes of a run folder."""
+def costs(model_class, settings: dict) -> tuple[float, float, int, str]:
+    """What the default model takes: seconds to build and compile, seconds of a step, bytes of a run
+    folder; and a line about a faster --jit, or "".
+    """
     config = settings["base"] | settings["fixed_params"] | settings["run"]
     config |= {"random_seed": settings["search_seed"]}
     if model_class.has_fake_data:
@@ -108,14 +111,9 @@ def costs(model_class, settings: dict) -> tuple[float, float, int]:
     began = time.perf_counter()
     with model_class(config) as model:
         model.prepare_steps()
-        chunks = advance(model, sys.maxsize)
-        next(chunks)
         start = time.perf_counter() - began
-        began, first = time.perf_counter(), model.step
-        while time.perf_counter() - began < 0.5:
-            next(chunks)
-        step = (time.perf_counter() - began) / (model.step - first)
+        step = seconds_of_a_step(model)
         weights = sum(array.nbytes for array in model.weights().values())
         graph = model.graph.as_graph_def().ByteSize()
-    # Two checkpoints, the newest and the best; the graph in .meta and in the events; small files.
-    return start, step, 2 * weights + 2 * graph + 100_000
+        # Two checkpoints, newest and best; the graph in .meta and in the events; small files.
+        return start, step, 2 * weights + 2 * graph + 100_000, advice(model)

@@ -17,7 +17,7 @@ from training.files import PROJECT
 SMALL = {
     "model_name": "Toy",
     "random_seed": 7,
-    "jit": False,
+    "jit": "off",
     "max_iter": 120,
     "save_every": 40,
     "log_every": 20,

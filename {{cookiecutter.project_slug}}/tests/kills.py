@@ -41,10 +41,10 @@ CONFIG = {
     "max_to_keep": 2, "threads": 1,
 }  # fmt: skip
 VARIANTS = [
-    {"optimizer": "momentum", "jit": False},
-    {"optimizer": "adam", "jit": True},
-    {"optimizer": "sgd", "jit": True},
-    {"optimizer": "adam", "jit": False},
+    {"optimizer": "momentum", "jit": "off"},
+    {"optimizer": "adam", "jit": "loop"},
+    {"optimizer": "sgd", "jit": "loop"},
+    {"optimizer": "adam", "jit": "off"},
 ]
 EXAMPLES = 500  # of each split, or two batches
 WRITERS = {"run", "loop", "checkpoints", "files", "folders", "metrics", "events"}  # of training/

@@ -18,6 +18,7 @@ ROWS = [
     ],
     ["training.tensorflow_import", "training.batches", "training.steps", "training.folders"],
     [
+        "training.compilation",
         "training.contract",
         "training.device",
         "training.evaluation",
@@ -30,7 +31,7 @@ ROWS = [
     ["training.divergence", "training.loss_picture", "training.preparation"],
     ["training.run"],
     ["training.loop"],
-    ["training.verification"],
+    ["training.speed", "training.verification"],
     ["models"],
     ["hpsearch"],
     ["command_line"],

@@ -118,7 +118,7 @@ INTERVALS = {"save_every": 500, "log_every": 100, "eval_every": 1000}
 
 def start(project, folder, *flags):
     """Start a long run as a process; return it once it has saved a checkpoint beyond step 0."""
-    flags = [*flags, f"--result_dir={folder}", "--random_seed=5", "--nojit"]
+    flags = [*flags, f"--result_dir={folder}", "--random_seed=5", "--jit=off"]
     flags += [f"--{name}={value}" for name, value in INTERVALS.items()]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": project}
     if os.name != "nt":  # tests that run in the background inherit an ignored SIGINT
@@ -162,7 +162,7 @@ def test_a_killed_run_ends_with_the_weights_and_metrics_of_one_that_was_not(toy_
     # The number of steps is raised to what a run that was not killed does as well.
     reached = list(digests(tmp_path / "killed"))[-1]
     last = 1000 * (reached // 1000 + 3)
-    settings = {"model_name": "Toy", "random_seed": 5, "jit": False} | INTERVALS
+    settings = {"model_name": "Toy", "random_seed": 5, "jit": "off"} | INTERVALS
     for path in (tmp_path / "killed", tmp_path / "straight"):
         train(settings | {"result_dir": str(path), "max_iter": last})
     assert digests(tmp_path / "killed") == digests(tmp_path / "straight")

@@ -91,7 +91,7 @@ def start_in(project, folder):
         "main.py",
         f"--result_dir={folder}",
         "--max_iter=1000000000",
-        "--nojit",
+        "--jit=off",
     ]
     run = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
@@ -103,7 +103,7 @@ def start_in(project, folder):
 
 def test_a_clone_without_a_results_folder_trains(results):
     assert not results.exists()
-    result = train({"model_name": "Toy", "max_iter": 10, "jit": False})
+    result = train({"model_name": "Toy", "max_iter": 10, "jit": "off"})
     assert [str(p) for p in results.glob("Toy/*")] == [result["result_dir"]]
 
 

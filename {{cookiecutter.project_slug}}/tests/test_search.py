@@ -20,7 +20,7 @@ from training import processors
 BRACKET = Bracket("b", {n: {"lr": n / 10} for n in range(9)}, [(9, 1), (3, 3), (1, 9)])
 # Hyperband with 5 trials of one network, whose learning rate is searched.
 FLAGS = ["--search=hyperband", "--max_iter=9", "--min_iter=3", "--units=4", "--optimizer=sgd"]
-FLAGS += ["--nojit", "--search_seed=3", f"--threads={processors.count()}", "--confirm=1"]
+FLAGS += ["--jit=off", "--search_seed=3", f"--threads={processors.count()}", "--confirm=1"]
 
 
 def jobs_of(scores, direction="max"):
@@ -103,7 +103,7 @@ def search_here(monkeypatch, folder, seed):
     monkeypatch.setattr(commands, "LocalExecutor", InThisProcess)
     options = {setting.name: setting.default for setting in SEARCH}
     options |= {"search_seed": seed, "min_iter": 3, "confirm": 1}
-    given = {"search": "hyperband", "max_iter": 9, "units": 4, "optimizer": "sgd", "jit": False}
+    given = {"search": "hyperband", "max_iter": 9, "units": 4, "optimizer": "sgd", "jit": "off"}
     given |= {"threads": processors.count(), "result_dir": str(folder)}
     assert commands.search(Toy, given, options) == 0
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from settings import ConfigError
 from training import contract, device, variables
 from training.batches import checked_inputs, description, without_examples
+from training.compilation import ANNOUNCED, check_order_of_sums, suitable
 from training.digests import weights_sha256
 from training.messages import one_line
 from training.provenance import OTHER_DATA, recorded_inputs
@@ -18,7 +19,6 @@ from training.steps import (
     OPTIMIZERS,
     CompiledLoop,
     check_hidden_state,
-    check_order_of_sums,
     learning_rate,
     on_device,
 )
@@ -132,37 +132,37 @@ def watched(model, gradients):
     return found
 
 
-def compiled_loop(model) -> tuple[CompiledLoop, bool]:
+def compiled_loop(model) -> tuple[CompiledLoop, str]:
     """Copy the training data to the device and compile the steps, without training.
 
-    Returns the loop, and whether XLA has compiled it: if --jit is not given, XLA is tried first.
+    Returns the loop and its --jit: what is given, or what suits the model and XLA can compile.
     """
     size, wanted = model.config["batch_size"], model.config["jit"]
     if size > model.examples:
         raise ConfigError(
             f"--batch_size={size} is more than the {model.examples} training examples"
         )
-    if wanted is not False:
-        log.info("Compiling the training steps ...")
+    chosen, reason = (wanted, "") if wanted else suitable(model.graph, model.config)
+    log.info(ANNOUNCED[chosen] + (f", --jit={chosen}: {reason}" if reason else " ..."))
     data, fill, feed = build_data(model)
     model.session.run(fill, feed)
-    for jit in [True, False] if wanted is None else [wanted]:
+    for jit in dict.fromkeys([chosen] if wanted else [chosen, "off"]):
         try:
             loop = build_loop(model, data, jit)
-            if not jit and model.config["threads"] > 1 and not model.config["deterministic"]:
+            if jit == "off":
                 check_order_of_sums(model.graph, model.config)
-            if not model.graph_sha256:  # XLA is tried first: no other loop is in the graph yet
+            if not model.graph_sha256:  # no other loop is in the graph yet
                 check_second_build(model, jit)
             no_rows = np.zeros([0, size])  # it compiles, and trains nothing
             loop.run(model.session, no_rows, {model.lr: 0.0})
             return loop, jit
         except tf.errors.OpError as error:
             is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
-            if jit is False or wanted is not None or is_memory:
+            if jit == "off" or wanted or is_memory:
                 raise
             found = sorted(set(re.findall(r"No registered '(\w+)' OpKernel", error.message)))
             reason = f"it has no {' and no '.join(found)}" if found else one_line(error)
-            log.info(f"XLA cannot compile these steps, training without (--nojit): {reason}")
+            log.info(f"XLA cannot compile these steps, training without (--jit=off): {reason}")
 
 
 def build_data(model):

@@ -1,20 +1,16 @@
 """The fast loop: one call of the session trains many steps.
 
-The training arrays lie in variables on the device, the steps are a compiled while loop, and the
-host feeds nothing but row numbers: Python does no work inside a chunk.
+The training arrays lie in variables on the device, the steps are a while loop, and the host feeds
+nothing but row numbers: Python does no work inside a chunk. training/compilation.py says what of it
+XLA compiles.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from settings import ConfigError
-
 CHUNK_ROWS = 2**17  # row numbers fed at a time, at most: half a megabyte
 CHUNK_STEPS = 1000
 CHUNK_SECONDS = 1.0  # Ctrl-C waits for the end of a chunk
-
-ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedSegment",
-                     "SparseSegment", "ResourceSparseApply")  # fmt: skip
 
 OPTIMIZERS = {  # from the learning rate and the config
     "sgd": lambda lr, config: tf.compat.v1.train.GradientDescentOptimizer(lr),
@@ -29,19 +25,6 @@ def all_nodes(graph) -> list:
     """The nodes of a graph and of its functions."""
     definition = graph.as_graph_def()
     return [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-
-
-def check_order_of_sums(graph, config: dict) -> None:
-    """ConfigError names an op that, without XLA, adds in an order that depends on its threads.
-
-    The gradient of tf.gather is one: with a table of embeddings, say, no run could be repeated.
-    """
-    for node in all_nodes(graph):
-        if node.op.startswith(ADDS_IN_ANY_ORDER):
-            raise ConfigError(
-                f"--threads={config['threads']}: without XLA, {node.name} ({node.op}) adds in an "
-                "order that no run repeats; add --deterministic, or use --threads=1"
-            )
 
 
 def check_hidden_state(graph) -> None:
@@ -92,9 +75,10 @@ def on_device(inputs: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict
 
 
 class CompiledLoop:
-    """The compiled loop over `train_step(batch)`, which makes one update and returns its loss.
+    """The loop over `train_step(batch)`, which makes one update and returns its loss.
 
-    data: {name: variable [examples, ...]}; watched: the variables that must stay finite.
+    data: {name: variable [examples, ...]}; watched: the variables that must stay finite; jit: as
+    --jit, see training/compilation.py.
     """
 
     def __init__(self, train_step, data, watched, batch_size, jit):
@@ -104,7 +88,10 @@ class CompiledLoop:
         self.count = tf.compat.v1.placeholder(tf.int32, [], "count")
         self.buffer = np.zeros([self.size, batch_size], np.int32)
 
-        @tf.function(jit_compile=jit, autograph=False)
+        if jit == "step":
+            train_step = tf.function(train_step, jit_compile=True, autograph=False)
+
+        @tf.function(jit_compile=jit == "loop", autograph=False)
         def train_steps():
             def go_on(done, loss, losses):
                 return (done < self.count) & tf.math.is_finite(loss)

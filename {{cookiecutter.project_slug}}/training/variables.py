@@ -59,7 +59,7 @@ def variable(
 def dropout(model, values: "tf.Tensor", rate: float, salt: str) -> "tf.Tensor":
     """Dropout whose mask follows from random_seed, salt (a name for this layer) and step.
 
-    With --nojit the masks are different: XLA has its own random number generator.
+    With --jit=off the masks are different: XLA has its own random number generator.
     """
     layer = zlib.crc32(salt.encode()) << 31 | model.config["random_seed"]
     seed = tf.stack([tf.constant(layer, tf.int64), tf.cast(model.global_step, tf.int64)])

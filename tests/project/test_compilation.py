@@ -1,0 +1,90 @@
+"""What of the loop XLA compiles follows from what a model holds, and is said and recorded."""
+
+import pytest
+import tensorflow as tf
+from bits import Convolution
+from runs import digests, read, train
+from toy import Toy
+
+from models import MODELS
+from training import compilation
+from training.speed import advice
+
+ONE, TWO = ({"device": "auto", "threads": n, "deterministic": False} for n in (1, 2))
+
+
+@pytest.fixture
+def convolution(monkeypatch, tmp_path):
+    """The config of a short run of a convolutional network, which is registered."""
+    monkeypatch.setitem(MODELS, "Convolution", Convolution)
+    config = {"model_name": "Convolution", "fake_data": True, "random_seed": 1, "max_iter": 6}
+    return config | {"save_every": 3, "result_dir": str(tmp_path / "run")}
+
+
+def graph_of(build):
+    """A graph with what a function builds."""
+    with tf.Graph().as_default() as graph:
+        build()
+    return graph
+
+
+def convolve():
+    tf.nn.conv2d(tf.zeros([1, 8, 8, 1]), tf.zeros([3, 3, 1, 1]), 1, "SAME")
+
+
+def convolve_and_add_in_any_order():
+    convolve()
+    tf.math.unsorted_segment_sum(tf.zeros([4]), tf.constant([0, 1, 0, 1]), 2)
+
+
+def test_a_network_without_slow_operations_is_compiled_with_its_loop():
+    with Toy({"random_seed": 1}) as model:
+        model.prepare_steps()
+        assert model.config["jit"] == "loop"
+
+
+def test_a_convolution_on_a_cpu_is_trained_without_xla_which_is_said_and_recorded(
+    convolution, tmp_path, capsys
+):
+    train(convolution)
+    said = "Training without XLA, --jit=off: XLA is slow at Conv2D in a loop\n"
+    assert said in capsys.readouterr().out
+    assert read(tmp_path / "run", "config.json")["config"]["jit"] == "off"
+
+
+@pytest.mark.parametrize("jit", ["loop", "step", "off"])
+def test_a_flag_overrides_it_and_a_resumed_run_keeps_it(convolution, tmp_path, jit):
+    straight = convolution | {"jit": jit, "result_dir": str(tmp_path / "straight")}
+    train(straight)
+    train(convolution | {"jit": jit}, until=3)
+    train({"result_dir": convolution["result_dir"]})
+    assert read(tmp_path / "run", "config.json")["config"]["jit"] == jit
+    assert digests(tmp_path / "run") == digests(tmp_path / "straight")
+    train(straight | {"random_seed": 2, "result_dir": str(tmp_path / "other")})
+    assert digests(tmp_path / "run") != digests(tmp_path / "other")
+
+
+def test_each_step_is_compiled_where_a_convolution_meets_sums_in_any_order():
+    graph = graph_of(convolve_and_add_in_any_order)
+    assert compilation.suitable(graph, TWO)[0] == "step"
+    assert compilation.suitable(graph, ONE)[0] == "off"
+    assert compilation.suitable(graph, TWO | {"deterministic": True})[0] == "off"
+    assert compilation.suitable(graph_of(convolve), TWO)[0] == "off"
+
+
+def test_on_a_gpu_the_loop_is_compiled(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    graph = graph_of(convolve)
+    assert compilation.suitable(graph, TWO)[0] == "loop"
+    assert compilation.suitable(graph, TWO | {"device": "cpu"})[0] == "off"
+
+
+def test_a_slow_choice_is_named_with_the_flag_that_mends_it(convolution):
+    with Convolution(convolution | {"jit": "loop", "result_dir": None}) as model:
+        model.prepare_steps()
+        line = advice(model)
+        assert " µs with --jit=loop, and " in line and line.endswith(": add --jit=off"), line
+        assert model.step == 0
+    with Convolution(convolution | {"result_dir": None}) as model:
+        model.prepare_steps()
+        assert advice(model) == ""

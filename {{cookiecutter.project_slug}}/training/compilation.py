@@ -1,0 +1,64 @@
+"""What of the training loop XLA compiles: the whole loop, each step by itself, or nothing.
+
+loop    the while loop and all in it: nothing comes between two steps, which suits most models
+step    a step; TensorFlow runs the loop around it
+off     nothing: TensorFlow's own kernels, which are the fastest convolutions on a CPU
+
+A model gets what suits the operations of its training step. It is never chosen by time, since two
+runs of one model could then differ: the three give weights that differ in the last bits.
+"""
+
+import tensorflow as tf
+
+from settings import ConfigError
+from training.steps import all_nodes
+
+# Within a loop, XLA runs these many times slower than TensorFlow does on a CPU, or their gradients.
+# benchmarks/operations.py of the template measures them.
+SLOW_ON_CPU = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "AvgPool",
+               "Resize")  # fmt: skip
+ANNOUNCED = {
+    "loop": "Compiling the training steps",
+    "step": "Compiling each training step by itself",
+    "off": "Training without XLA",
+}
+# Without XLA, several threads add in an order that no run repeats.
+ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedSegment",
+                     "SparseSegment", "ResourceSparseApply")  # fmt: skip
+
+
+def suitable(graph, config: dict) -> tuple[str, str]:
+    """The --jit that suits a graph that holds a training step: (its value, the reason or "")."""
+    if config["device"] != "cpu" and tf.config.list_physical_devices("GPU"):
+        return "loop", ""
+    slow = first_node(graph, SLOW_ON_CPU)
+    if not slow:
+        return "loop", ""
+    found = f"XLA is slow at {slow.op} in a loop"
+    unordered = first_node(graph, ADDS_IN_ANY_ORDER)
+    if unordered and is_unordered(config):
+        return "step", f"{found}, and without it {unordered.op} is not repeatable"
+    return "off", found
+
+
+def check_order_of_sums(graph, config: dict) -> None:
+    """ConfigError names an op that, without XLA, adds in an order that depends on its threads.
+
+    The gradient of tf.gather is one: with a table of embeddings, say, no run could be repeated.
+    """
+    node = first_node(graph, ADDS_IN_ANY_ORDER)
+    if node and is_unordered(config):
+        raise ConfigError(
+            f"--threads={config['threads']}: without XLA, {node.name} ({node.op}) adds in an "
+            "order that no run repeats; add --deterministic, or use --threads=1"
+        )
+
+
+def is_unordered(config):
+    """Whether TensorFlow's own kernels may add in any order."""
+    return config["threads"] > 1 and not config["deterministic"]
+
+
+def first_node(graph, operations):
+    """The first node whose operation begins with one of these names; None if there is none."""
+    return next((node for node in all_nodes(graph) if node.op.startswith(operations)), None)
