@@ -21,9 +21,9 @@ from pathlib import Path
 
 import command_line
 from models import ConfigError, get_model_class, make_model
-from settings import parse_step
 from training import loop, verification
 from training.checkpoints import Checkpoints
+from training.config import parse_step
 from training.evaluation import SAMPLE, count_examples
 from training.files import write_arrays
 from training.messages import (

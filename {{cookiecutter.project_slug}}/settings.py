@@ -1,14 +1,12 @@
-"""What can be set, in tables, and how a config is completed and checked.
+"""What can be set, in tables: flags, checks and searches come from there.
 
 A config is one plain dictionary that says everything about a run. A line of a table gives a
-setting's name, type, default and what is allowed; flags, checks and searches come from there.
+setting's name, type, default and what is allowed.
 """
 
 import difflib
 import json
 import math
-import os
-import secrets
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -125,6 +123,8 @@ RUN_SETTINGS = (
     Setting("eval_every", int, 1000, "steps between evaluations, with summaries", 1,
             resumable=True),
     Setting("eval_examples", int, 1000, "training examples to evaluate", 1, resumable=True),
+    Setting("patience", int, 0, "evaluations without a better objective on valid that end a run; "
+            "0: off", 0, 10**9, resumable=True, goes_with=("training",)),
     Setting("fake_data", bool, False, "train on generated images: no download"),
     Setting("device", str, "auto", "auto takes a GPU if there is one",
             choices=("auto", "cpu", "gpu")),
@@ -147,9 +147,15 @@ def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="cons
         Setting("momentum", float, 0.9, "of optimizer momentum", 0.0, 0.9999),
         Setting("beta1", float, 0.9, "adam's decay of the mean gradient", 0.0, 0.9999),
         Setting("beta2", float, 0.999, "adam's decay of the mean square", 0.0, 0.999999),
-        Setting("lr_schedule", str, lr_schedule, "cosine falls to 0 over decay_steps",
-                choices=("constant", "cosine")),
+        Setting("lr_schedule", str, lr_schedule, "cosine falls to 0 over decay_steps; step "
+                "takes decay_rate times as much each decay_steps",
+                choices=("constant", "cosine", "step")),
         Setting("decay_steps", int, decay_steps, "steps over which a schedule decays", 1, 10**9),
+        Setting("decay_rate", float, 0.1, "of lr_schedule step", 1e-6, 1.0),
+        Setting("warmup_steps", int, 0, "steps in which the learning rate grows to lr", 0, 10**9),
+        Setting("clip_norm", float, 0.0, "longest gradient, over all variables; 0: any", 0.0, 1e9),
+        Setting("weight_decay", float, 0.0, "part of each weight that a step of learning rate 1 "
+                "takes away; with adam this is AdamW", 0.0, 1.0),
         Setting("batch_size", int, batch_size, "examples in one step", 1, 10**6),
     )  # fmt: skip
 
@@ -171,75 +177,6 @@ def random_config(table, fixed_params: dict, stream: Callable) -> dict[str, Any]
         else:
             config[setting.name] = setting.default
     return config
-
-
-def complete_config(model_name: str, table, given: dict, recorded: dict, parent: dict) -> dict:
-    """Return a config with every setting of a table, checked; `given` is not changed.
-
-    recorded: the config of the run in result_dir, or {}; parent: that of from_checkpoint, or {}. A
-    setting that is not given (or None) comes from the run, from its parent or from the table, in
-    this order. ConfigError if a name, a type or a value is wrong, or contradicts the run.
-    """
-    settings = {setting.name: setting for setting in table}
-    for name in given:
-        if name != "model_name" and name not in settings:
-            hint = nearest(name, list(settings))
-            raise ConfigError(f"--{name} is not a setting of {model_name}{hint}")
-    given = dict(given)
-    given["threads"] = given.get("threads") or None  # 0 as if not given: a run keeps its own
-    if given.get("result_dir"):
-        given["result_dir"] = os.path.expanduser(given["result_dir"])
-    if given.get("from_checkpoint"):
-        given["from_checkpoint"] = os.path.abspath(os.path.expanduser(given["from_checkpoint"]))
-        check_branch(given, recorded, parent)
-    own = ("result_dir", "from_checkpoint", "step")
-    parent = {} if recorded else {n: value for n, value in parent.items() if n not in own}
-    config = {"model_name": given.get("model_name") or model_name}
-    for name, setting in settings.items():
-        sources = (given.get(name), recorded.get(name), parent.get(name), setting.default)
-        value = next((v for v in sources if v is not None), None)
-        try:
-            config[name] = setting.check(value)
-        except ConfigError as error:
-            if given.get(name) is not None:
-                raise
-            raise ValueError(f"config.json of the run is damaged: {error}") from None
-    parse_step(config["step"])
-    if config["random_seed"] is None:
-        config["random_seed"] = secrets.randbelow(2**31 - 1)
-    check_contradictions(table, recorded, config)
-    return config
-
-
-def check_branch(given, recorded, parent):
-    """ConfigError if a new run cannot start from the run in from_checkpoint."""
-    folder = given["from_checkpoint"]
-    if given.get("result_dir") and os.path.abspath(given["result_dir"]) == folder:
-        raise ConfigError(f"--from_checkpoint={folder} is --result_dir too; name a new folder")
-    if not recorded and not parent:
-        raise ConfigError(f"--from_checkpoint={folder} holds no run")
-
-
-def check_contradictions(table: tuple[Setting, ...], recorded: dict, config: dict) -> None:
-    """ConfigError lists what differs from a recorded run and would change its weights."""
-    resumable = {setting.name for setting in table if setting.resumable}
-    gone = object()
-    changed = [n for n in recorded if n not in resumable and recorded[n] != config.get(n, gone)]
-    if changed:
-        listed = ", ".join(f"{n}={recorded[n]} (now {config.get(n, 'unknown')})" for n in changed)
-        raise ConfigError(
-            f"--result_dir={config['result_dir']} holds a run with {listed}: "
-            "to resume it, do not change these settings, or name another folder"
-        )
-
-
-def parse_step(text: str | None) -> int | str | None:
-    """The checkpoint that --step names: its step, "best", or None for the newest."""
-    if text is None or text == "best":
-        return text
-    if not (text.isascii() and text.isdecimal()):
-        raise ConfigError(f"--step={text} is neither a number nor best")
-    return int(text)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -12,16 +12,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from settings import (
-    RUN_SETTINGS,
-    ConfigError,
-    Setting,
-    complete_config,
-    random_config,
-)
-from training import contract, evaluation, loop, preparation, processors, variables
+from models import layers
+from settings import RUN_SETTINGS, ConfigError, Setting, random_config
+from training import contract, evaluation, loop, optimizers, preparation, processors, variables
 from training.batches import batch_rows, random_stream
 from training.checkpoints import Checkpoints
+from training.config import complete_config
 from training.divergence import Diverged
 from training.files import read_json
 from training.provenance import recorded_config
@@ -40,10 +36,17 @@ class BasicModel:
     has_fake_data = False  # whether --fake_data is a flag of the model
     objective = ("loss", "min")  # what is best on valid, and in which direction
 
-    # Methods whose code is in training/.
+    # Methods whose code is in models/layers.py and in training/.
+    dense, conv, max_pool, batch_norm = (
+        layers.dense,
+        layers.conv,
+        layers.max_pool,
+        layers.batch_norm,
+    )
+    embedding, recurrent = layers.embedding, layers.recurrent
     build_graph = preparation.build_graph
     truncated_normal, variable = variables.truncated_normal, variables.variable
-    dropout, eager = variables.dropout, variables.eager
+    dropout, eager, update = variables.dropout, variables.eager, optimizers.update
     evaluate, infer = evaluation.evaluate, evaluation.infer
     session = functools.cached_property(preparation.session)
     load = preparation.load
@@ -152,11 +155,6 @@ class BasicModel:
         """Start again with another learning rate or folder, in the existing graph and session."""
         self.config = self.complete(config) | {"jit": self.config["jit"]}
         self.init()
-
-    def update(self, loss: "tf.Tensor") -> "tf.Operation":
-        """Build one step of the optimizer along the gradients of a loss."""
-        pairs = zip(tf.gradients(loss, self.variables), self.variables, strict=True)
-        return self.optimizer.apply_gradients(pairs, global_step=self.global_step)
 
     def train_step(self, batch: Tensors) -> "tf.Tensor":
         """Build one training step: update the variables, return the loss before the update.

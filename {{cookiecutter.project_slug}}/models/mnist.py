@@ -40,18 +40,9 @@ class MNIST(BasicModel):
     def inference(self, batch, training):
         """Logits, float32 [batch, 10]."""
         images = tf.reshape(tf.cast(batch["images"], tf.float32) / 255, [-1, PIXELS])
-        hidden1 = tf.nn.relu(self.dense("hidden1", images, self.config["hidden1"]))
-        hidden2 = tf.nn.relu(self.dense("hidden2", hidden1, self.config["hidden2"]))
-        return self.dense("softmax_linear", hidden2, CLASSES)
-
-    def dense(self, name, inputs, units):
-        """A fully connected layer: float32 [batch, fan in] to [batch, units]."""
-        fan_in = int(inputs.shape[1])
-        with tf.compat.v1.variable_scope(name):
-            weights = self.truncated_normal("weights", [fan_in, units], stddev=fan_in**-0.5)
-            zeros = tf.zeros_initializer()
-            biases = tf.compat.v1.get_variable("biases", [units], initializer=zeros)
-            return tf.matmul(inputs, weights) + biases
+        hidden1 = tf.nn.relu(self.dense("hidden1", images, self.config["hidden1"], "lecun"))
+        hidden2 = tf.nn.relu(self.dense("hidden2", hidden1, self.config["hidden2"], "lecun"))
+        return self.dense("softmax_linear", hidden2, CLASSES, "lecun")
 
     def loss(self, outputs, batch):
         """Sparse softmax cross-entropy, averaged over the batch."""

@@ -10,6 +10,7 @@ from training.files import PROJECT
 ROWS = [
     ["settings", "data"],
     [
+        "training.config",
         "training.files",
         "training.digests",
         "training.messages",
@@ -23,6 +24,7 @@ ROWS = [
         "training.device",
         "training.evaluation",
         "training.graph_page",
+        "training.optimizers",
         "training.progress",
         "training.repeatable",
         "training.variables",

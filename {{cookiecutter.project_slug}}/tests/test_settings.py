@@ -7,7 +7,8 @@ import pytest
 from toy import Toy
 
 from models import ConfigError, make_model
-from settings import RUN_SETTINGS, Setting, complete_config
+from settings import RUN_SETTINGS, Setting
+from training.config import complete_config
 
 
 @pytest.mark.parametrize(

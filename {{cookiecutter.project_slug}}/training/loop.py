@@ -8,8 +8,9 @@ from typing import Any, TypedDict
 import numpy as np
 import tensorflow as tf
 
-from settings import ConfigError, parse_step
+from settings import ConfigError
 from training.checkpoints import Checkpoints
+from training.config import parse_step
 from training.divergence import Diverged, diagnose, first_not_finite
 from training.evaluation import SAMPLE, count_examples
 from training.loss_picture import draw_curves
@@ -53,7 +54,9 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
         with Progress(model.step, last, config["batch_size"]) as progress:
             try:
                 chunks = advance(model, last, config["eval_every"], config["save_every"])
-                while not stop.received and (losses := next(chunks, None)) is not None:
+                while not (stop.received or has_stalled(run)):
+                    if (losses := next(chunks, None)) is None:
+                        break
                     log_losses(model.step, losses, run, progress)
                     result["loss"], improved = float(losses[-1]), False
                     if is_due(model.step, config["eval_every"], config):
@@ -66,7 +69,7 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                 noticed = model.step
                 result["details"] = rewind(model, run)
                 log_losses(model.step, error.losses[: model.step - noticed], run, progress)
-        if model.step == config["max_iter"] and not result["valid"]:
+        if (model.step == config["max_iter"] or has_stalled(run)) and not result["valid"]:
             result |= evaluate_once(model, run, *EVALUATED)
         run.save()
         run.wait()
@@ -215,15 +218,29 @@ def finish(model, run, result, final):
         run.finish("diverged", reason=reason, details=details)
     elif result["signal"]:
         run.finish("interrupted", reason=f"signal {result['signal']}")
-    elif model.step < model.config["max_iter"]:
+    elif model.step < model.config["max_iter"] and not has_stalled(run):
         run.finish("interrupted", reason=f"paused at step {model.step}")
     else:
-        result["status"] = "complete"
+        result["status"], about = "complete", {}
+        if has_stalled(run):
+            about["reason"] = why_stalled(run, model.objective[0])
+            log.info(f"Stopped at step {model.step}: {about['reason']}")
         if final:
             result |= evaluate_once(model, run, "test")
             draw_curves(run.metrics.records(), run.path / "loss.png")
             for line in model.report(run.path):
                 log.info(line)
-        run.finish("complete")
+        run.finish("complete", **about)
     result["examples"] = {s: count_examples(model, s) for s in (*EVALUATED, "test") if result[s]}
     return result
+
+
+def has_stalled(run) -> bool:
+    """Whether the last --patience evaluations on valid were no better than one before."""
+    return 0 < run.config["patience"] <= run.evaluations_since
+
+
+def why_stalled(run, name):
+    """A sentence about a run that --patience has ended; name: of its objective."""
+    best = "none was finite" if run.best is None else f"the best was at step {run.best['step']}"
+    return f"{run.evaluations_since} evaluations without a better {name} on valid; {best}"

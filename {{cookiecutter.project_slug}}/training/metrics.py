@@ -41,13 +41,14 @@ class Metrics:
         if self.path.exists():
             sync(self.path)
 
-    def best(self, objective: tuple[str, str]) -> dict | None:
-        """The best record on valid, the first of equals; None before the first."""
-        best = None
+    def best(self, objective: tuple[str, str]) -> tuple[dict | None, int]:
+        """The best record on valid, the first of equals, None before the first; how many follow."""
+        best, later = None, 0
         for record in self.records("valid"):
+            later += 1
             if is_better(record, best, objective):
-                best = record
-        return best
+                best, later = record, 0
+        return best, later
 
 
 def is_better(values: Values, best: Values | None, objective: tuple[str, str]) -> bool:

@@ -8,20 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError
-from training import contract, device, variables
+from training import contract, device, optimizers, variables
 from training.batches import checked_inputs, description, without_examples
 from training.compilation import ANNOUNCED, check_order_of_sums, suitable
 from training.digests import weights_sha256
 from training.messages import one_line
 from training.provenance import OTHER_DATA, recorded_inputs
 from training.repeatable import digest, first_difference, operations, seeded
-from training.steps import (
-    OPTIMIZERS,
-    CompiledLoop,
-    check_hidden_state,
-    learning_rate,
-    on_device,
-)
+from training.steps import CompiledLoop, check_hidden_state, on_device
 
 log = logging.getLogger(__name__)
 UNLOADED = {"result_dir": None, "from_checkpoint": None, "step": None}  # a config's: from scratch
@@ -81,9 +75,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     contract.check_methods(model)
     model.variables = v1.trainable_variables()
 
-    model.optimizer = OPTIMIZERS[model.config["optimizer"]](
-        lambda: learning_rate(model.config, model.lr, model.global_step), model.config
-    )
+    model.optimizer = optimizers.make_optimizer(model)
     gradients = gradients_of(model.evaluation_loss, model.variables)
     with tf.name_scope("watched"):
         model.watched_scalars = watched(model, gradients)
@@ -125,8 +117,7 @@ def gradients_of(loss, variables):
 
 def watched(model, gradients):
     """What is recorded at each evaluation beside loss and metrics: {tag: float32 scalar}."""
-    rate = learning_rate(model.config, model.lr, model.global_step)
-    found = {"training/learning_rate": rate}
+    found = {"training/learning_rate": optimizers.learning_rate(model)}
     if any(gradient is not None for gradient in gradients):
         found["training/gradient_norm"] = tf.linalg.global_norm(gradients)
     return found

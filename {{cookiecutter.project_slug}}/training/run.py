@@ -16,9 +16,10 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from settings import ConfigError, check_contradictions
+from settings import ConfigError
 from training import provenance
 from training.checkpoints import Checkpoint, Checkpoints
+from training.config import check_contradictions
 from training.digests import digests
 from training.evaluation import SAMPLE, inspect
 from training.events import Events
@@ -40,7 +41,7 @@ class Run:
     def __init__(self, config: dict):
         self.config = config
         self.since = provenance.utc_now()
-        self.best = None  # record on valid
+        self.best, self.evaluations_since = None, 0  # the best record on valid; how many follow
         self.step = None  # the one in status.json, once the run has started
         self.saving = None  # the checkpoint that is being committed in the background
 
@@ -182,7 +183,9 @@ class Run:
             self.events.add_scalars("valid", step, valid)
             self.events.add_inspection(step, *inspect(self.model))
         improved = bool(valid) and is_better(valid, self.best, self.model.objective)
-        self.best = {"step": step} | valid if improved else self.best
+        if valid:
+            self.evaluations_since = 0 if improved else self.evaluations_since + 1
+            self.best = {"step": step} | valid if improved else self.best
         return improved
 
     def save(self) -> None:
@@ -222,7 +225,7 @@ class Run:
 
     def note_best(self):
         """Let best.json name the best record on valid up to here."""
-        self.best = self.metrics.best(self.model.objective)
+        self.best, self.evaluations_since = self.metrics.best(self.model.objective)
         best = self.best or {"step": None}
         self.checkpoints.set_best(best["step"], values_of(best))
 

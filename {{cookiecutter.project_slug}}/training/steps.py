@@ -12,14 +12,6 @@ CHUNK_ROWS = 2**17  # row numbers fed at a time, at most: half a megabyte
 CHUNK_STEPS = 1000
 CHUNK_SECONDS = 1.0  # Ctrl-C waits for the end of a chunk
 
-OPTIMIZERS = {  # from the learning rate and the config
-    "sgd": lambda lr, config: tf.compat.v1.train.GradientDescentOptimizer(lr),
-    "momentum": lambda lr, config: tf.compat.v1.train.MomentumOptimizer(lr, config["momentum"]),
-    "adam": lambda lr, config: tf.compat.v1.train.AdamOptimizer(
-        lr, config["beta1"], config["beta2"]
-    ),
-}
-
 
 def all_nodes(graph) -> list:
     """The nodes of a graph and of its functions."""
@@ -42,13 +34,6 @@ def check_hidden_state(graph) -> None:
                 "use self.truncated_normal, self.dropout or tf.random.stateless_*, "
                 "and give every get_variable an initializer"
             )
-
-
-def learning_rate(config: dict, base: "tf.Tensor", global_step: "tf.Variable") -> "tf.Tensor":
-    """The learning rate of a step, float32 scalar: constant, or a cosine (SGDR, 2017)."""
-    if config["lr_schedule"] == "cosine":
-        return tf.compat.v1.train.cosine_decay(base, global_step, config["decay_steps"])
-    return base
 
 
 def on_device(inputs: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict]:
