@@ -6,7 +6,7 @@ from typing import Any
 
 from settings import ConfigError
 from training.files import PROJECT, read_json, write_json
-from training.messages import format_value, format_values, main_command
+from training.messages import as_flags, format_value, format_values, main_command
 from training.provenance import read_provenance
 
 # Of the settings of a search, kept with its winner.
@@ -49,7 +49,10 @@ def promote(path: str, force: bool) -> int:
     target.parent.mkdir(exist_ok=True)
     write_json(target, content)
     print(f"{target.relative_to(PROJECT)} has the winner")
-    print(f"Next: {main_command()} --model_name={settings['model_name']} --best")
+    # With the search's own flags, but for the threads of its trials, which train beside each other.
+    run = {name: value for name, value in settings["run"].items() if name != "threads"}
+    flags = as_flags({"model_name": settings["model_name"], "best": True} | run)
+    print(f"Next: {main_command()} {flags}")
     return 0
 
 

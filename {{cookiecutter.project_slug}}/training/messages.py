@@ -87,6 +87,12 @@ def main_command() -> str:
     return f"python {shlex.quote(path)}"
 
 
+def as_flags(settings: dict[str, Any]) -> str:
+    """Settings as one types them: "--model_name=MNIST --best --jit=off"."""
+    words = (f"--{n}" if v is True else f"--{n}={v}" for n, v in settings.items() if v is not False)
+    return shlex.join(words)
+
+
 def one_line(error: BaseException) -> str:
     """What an exception says, in one line; TensorFlow puts pages about its graph before it."""
     if isinstance(error, OSError) and error.filename and error.strerror:
