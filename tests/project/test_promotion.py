@@ -101,6 +101,4 @@ def test_a_folder_without_a_winner_is_refused(shell, tmp_path, files, words):
 def test_the_next_command_has_the_flags_of_the_search_but_for_the_threads_of_a_trial(promote):
     run = {"fake_data": True, "jit": "off", "deterministic": False, "threads": 1}
     _, output, _ = promote(0.5, run=run)
-    assert output.splitlines()[-1].endswith(
-        "main.py --model_name=MNIST --best --fake_data --jit=off"
-    )
+    assert output.splitlines()[-1].endswith(" --model_name=MNIST --best --fake_data --jit=off")
