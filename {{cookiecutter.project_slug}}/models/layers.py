@@ -3,8 +3,8 @@
     hidden = tf.nn.relu(self.dense("hidden", images, 128))
 
 Each makes its variables by name, here `hidden/weights` and `hidden/biases`, with first values that
-follow from random_seed and that name. A second call with the same name finds them again. A model
-may as well make its variables itself, or take layers of Keras.
+follow from random_seed and that name. When inference is called for training, it finds them again.
+A model may as well make its variables itself, or take layers of Keras.
 """
 
 import tensorflow as tf
