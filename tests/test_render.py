@@ -53,6 +53,7 @@ models/__init__.py
 models/basic_model.py
 models/best/LinearRegression.json
 models/best/MNIST.json
+models/layers.py
 models/linear_regression.py
 models/mnist.py
 pyproject.toml
@@ -68,6 +69,7 @@ tests/test_divergence.py
 tests/test_every_model.py
 tests/test_imports.py
 tests/test_kills.py
+tests/test_patience.py
 tests/test_resume.py
 tests/test_run_folder.py
 tests/test_search.py
@@ -77,6 +79,8 @@ tests/toy.py
 training/__init__.py
 training/batches.py
 training/checkpoints.py
+training/compilation.py
+training/config.py
 training/contract.py
 training/device.py
 training/digests.py
@@ -90,6 +94,7 @@ training/loop.py
 training/loss_picture.py
 training/messages.py
 training/metrics.py
+training/optimizers.py
 training/preparation.py
 training/processors.py
 training/progress.py
@@ -97,6 +102,7 @@ training/provenance.py
 training/repeatable.py
 training/run.py
 training/signals.py
+training/speed.py
 training/steps.py
 training/tensorflow_import.py
 training/variables.py

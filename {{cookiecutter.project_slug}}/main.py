@@ -88,8 +88,9 @@ def train(config):
     print("Importing TensorFlow ...", flush=True)  # seconds in which nothing else is seen
     with make_model(config) as model:
         result = model.train()
-        warning = not_improved(model, result) if result["status"] == "complete" else ""
-        faster = advice(model) if model.config["debug"] else ""
+        is_complete = result["status"] == "complete"
+        warning = not_improved(model, result) if is_complete else ""
+        faster = advice(model) if is_complete and model.config["debug"] else ""
     folder = shlex.quote(result["result_dir"])
     parent = Path(result["result_dir"]).parent  # in which runs lie beside each other
     logs = folder if config.get("result_dir") else shlex.quote(str(parent))

@@ -154,8 +154,8 @@ def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="cons
         Setting("decay_rate", float, 0.1, "of lr_schedule step", 1e-6, 1.0),
         Setting("warmup_steps", int, 0, "steps in which the learning rate grows to lr", 0, 10**9),
         Setting("clip_norm", float, 0.0, "longest gradient, over all variables; 0: any", 0.0, 1e9),
-        Setting("weight_decay", float, 0.0, "part of each weight that a step of learning rate 1 "
-                "takes away; with adam this is AdamW", 0.0, 1.0),
+        Setting("weight_decay", float, 0.0, "part that a step of learning rate 1 takes away from "
+                "matrices and filters; with adam this is AdamW", 0.0, 1.0),
         Setting("batch_size", int, batch_size, "examples in one step", 1, 10**6),
     )  # fmt: skip
 

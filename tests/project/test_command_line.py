@@ -16,12 +16,12 @@ from models import MODELS, make_model
 from training.files import PROJECT
 
 COMMON = """
-    batch_size best beta1 beta2 confirm debug decay_steps deterministic device dry_run eta
-    eval_every eval_examples evaluate executor fixed_params force from_checkpoint fullsearch help
-    infer input jit keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_iter
-    max_to_keep min_iter model_name momentum nb_process optimizer output promote random_seed ranges
-    ray_address result_dir save_checkpoint_secs save_every search search_seed step threads trials
-    verify
+    batch_size best beta1 beta2 clip_norm confirm debug decay_rate decay_steps deterministic
+    device dry_run eta eval_every eval_examples evaluate executor fixed_params force
+    from_checkpoint fullsearch help infer input jit keep_checkpoint_every_n_hours log_every lr
+    lr_points lr_schedule max_iter max_to_keep min_iter model_name momentum nb_process optimizer
+    output patience promote random_seed ranges ray_address result_dir save_checkpoint_secs
+    save_every search search_seed step threads trials verify warmup_steps weight_decay
 """.split()
 OWN = {
     "LinearRegression": ["initial_mean", "initial_stddev"],
@@ -85,6 +85,8 @@ def test_help_comes_without_loading_tensorflow():
         ("--model_name=MNIST --fake_data=maybe", ["fake_data", "maybe"]),
         ("--fake_data", ["--fake_data is not a flag of LinearRegression; it is a flag of MNIST"]),
         ("--max_to_keep=0", ["--max_to_keep=0", "at least 1"]),
+        ("--nojit", ["--nojit is not a flag of LinearRegression; here it is --jit=off"]),
+        ("--jit=yes", ["--jit=yes", "one of loop, step, off"]),
         ("--model_name=MINST", ["--model_name=MINST", "mean MNIST", "LinearRegression"]),
         ("--model_name=mnist", ["mean MNIST"]),
         ("--model_name=", ["--model_name is empty"]),

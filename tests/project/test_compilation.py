@@ -21,9 +21,9 @@ def convolution(monkeypatch, tmp_path):
     return config | {"save_every": 3, "result_dir": str(tmp_path / "run")}
 
 
-def graph_of(build):
-    """A graph with what a function builds."""
-    with tf.Graph().as_default() as graph:
+def graph_of(build, scope="optimizer"):
+    """A graph with what a function builds where a model has its training step."""
+    with tf.Graph().as_default() as graph, tf.name_scope(scope):
         build()
     return graph
 
@@ -72,6 +72,10 @@ def test_each_step_is_compiled_where_a_convolution_meets_sums_in_any_order():
     assert compilation.suitable(graph_of(convolve), TWO)[0] == "off"
 
 
+def test_what_only_evaluation_or_a_picture_needs_does_not_count():
+    assert compilation.suitable(graph_of(convolve, "summaries"), TWO)[0] == "loop"
+
+
 def test_on_a_gpu_the_loop_is_compiled(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
     graph = graph_of(convolve)
@@ -87,4 +91,20 @@ def test_a_slow_choice_is_named_with_the_flag_that_mends_it(convolution):
         assert model.step == 0
     with Convolution(convolution | {"result_dir": None}) as model:
         model.prepare_steps()
+        assert advice(model) == ""
+
+
+def test_a_run_that_diverges_is_told_so_with_debug_too(shell):
+    flags = ["--debug", "--lr=1000", "--random_seed=1", "--max_iter=100"]
+    status, _, errors = shell(*flags)
+    assert status == 3 and "not finite at step" in errors
+
+
+def test_a_value_that_cannot_be_built_again_is_no_reason_to_fail(monkeypatch):
+    def refuse(model):
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+
+    with Toy({"random_seed": 1}) as model:
+        model.prepare_steps()
+        monkeypatch.setattr("training.speed.seconds_of_a_step", refuse)
         assert advice(model) == ""

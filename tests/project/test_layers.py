@@ -5,10 +5,12 @@ import pytest
 import tensorflow as tf
 from bits import MNIST
 from runs import digests, train
+from toy import Toy
 
-from models import MODELS
+from models import MODELS, make_model
 from models.layers import STDDEV
 from training.digests import weights_sha256
+from training.verification import verify
 
 RANDOM = np.random.Generator(np.random.Philox(key=4))
 SEQUENCES = RANDOM.normal(size=[3, 5, 4]).astype(np.float32)
@@ -143,3 +145,50 @@ def test_a_model_of_all_layers_learns_and_resumes_to_the_same_bits(tmp_path, mon
     train(config | {"result_dir": other, "random_seed": 2})
     found = digests(tmp_path / "paused")
     assert found.pop(5) and found == digests(tmp_path / "straight") != digests(tmp_path / "other")
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_every_optimizer_trains_a_table_with_xla(optimizer):
+    with EveryLayer({"fake_data": True, "optimizer": optimizer, "lr": 0.01}) as model:
+        model.prepare_steps()
+        assert model.config["jit"] != "off"
+
+
+WRONG = {
+    "dense 'n' takes float32 values, not uint8; cast": lambda m: m.dense("n", BYTES, 3),
+    "dense 'n': values of shape (4,) have no last axis; give": lambda m: m.dense("n", VECTOR, 3),
+    "conv 'n' takes float32 values": lambda m: m.conv("n", BYTES, 3, 5),
+    "layers know no 'he_normal'; there are lecun, glorot, he": lambda m: m.dense(
+        "n", tf.constant(SEQUENCES), 3, "he_normal"
+    ),
+    "layers know no 'LSTM'; there are gru, lstm": lambda m: m.recurrent(
+        "n", tf.constant(SEQUENCES), 3, "LSTM"
+    ),
+}
+BYTES, VECTOR = tf.zeros([2, 2], tf.uint8), tf.zeros([4])
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_values_and_words_are_named_with_the_layer(model, message):
+    with tf.Graph().as_default(), pytest.raises(ValueError) as raised:
+        WRONG[message](model)
+    assert str(raised.value).startswith(message)
+
+
+def test_looking_for_what_diverged_leaves_moving_averages_as_they_were(tmp_path, monkeypatch):
+    class Diverging(Toy):
+        def inference(self, batch, training):
+            hidden = self.batch_norm("norm", self.dense("hidden", batch["points"], 4), training)
+            return self.dense("logits", hidden, 2)
+
+        def loss(self, outputs, batch):
+            factor = tf.where(self.global_step < 7, 1.0, np.inf)
+            return super().loss(outputs, batch) * factor
+
+    monkeypatch.setitem(MODELS, "Diverging", Diverging)
+    config = {"model_name": "Diverging", "random_seed": 1, "max_iter": 20, "save_every": 5}
+    folder = str(tmp_path / "run")
+    assert train(config | {"result_dir": folder, "eval_every": 20})["status"] == "diverged"
+    with make_model({"result_dir": folder}) as model:
+        verdict = verify(model)
+    assert verdict.equal and len(digests(tmp_path / "run")) == 3, verdict.lines

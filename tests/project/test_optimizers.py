@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from toy import Toy
 
 from models import make_model
@@ -63,6 +64,39 @@ def test_weight_decay_takes_a_part_of_each_matrix_beside_the_gradient(optimizer)
         if before[name].ndim > 1:
             assert np.abs(expected).max() > 0.001
         np.testing.assert_allclose(plain[name] - decayed[name], expected, rtol=1e-3, atol=1e-6)
+
+
+class Table(Line):
+    """Looks up rows of a table, some of them in many examples of a batch."""
+
+    def inference(self, batch, training):
+        ids = tf.cast(batch["points"][:, 0] > 0.5, tf.int32)
+        return self.embedding("table", ids, 3, 2)
+
+
+def test_a_row_that_many_examples_look_up_counts_once_for_clip_norm():
+    config = {"random_seed": 3, "lr": LR, "jit": "loop"}
+    found = []
+    for clip_norm in (0.0, 0.01):
+        with Table(config | {"clip_norm": clip_norm}) as model:
+            before = model.weights()["table/weights"]
+            for _ in advance(model, 1):
+                pass
+            found.append(model.weights()["table/weights"] - before)
+    free, clipped = found
+    assert np.linalg.norm(free) > 0.01 * LR
+    assert np.linalg.norm(clipped) == pytest.approx(0.01 * LR, rel=1e-3)
+
+
+def test_a_weight_without_a_gradient_does_not_decay(monkeypatch):
+    def inference(self, batch, training):
+        frozen = self.truncated_normal("frozen", [2, 2], 1.0)
+        return Toy.inference(self, batch, training) + tf.stop_gradient(batch["points"] @ frozen)
+
+    monkeypatch.setattr(Line, "inference", inference)
+    before, after = weights_after(2, weight_decay=0.5)
+    assert np.array_equal(before["frozen"], after["frozen"])
+    assert not np.array_equal(before["hidden/weights"], after["hidden/weights"])
 
 
 def rates(steps, **config):

@@ -153,3 +153,34 @@ def test_keras_may_come_first():
     lines = ["import keras", "print(keras.layers.Dense.__name__)", "import tensorflow as tf",
              "print(tf.keras.layers.Dense is keras.layers.Dense)"]  # fmt: skip
     assert python(*lines) == (0, "Dense\nTrue\n", "")
+
+
+MODEL = """
+import sys
+import models
+from models.mnist import MNIST
+from training.digests import weights_sha256
+import tensorflow as tf
+
+class Dense(MNIST):
+    def inference(self, batch, training):
+        if not hasattr(self, "stack"):
+            self.stack = [tf.keras.layers.Flatten(), tf.keras.layers.Dense(10)]
+        values = tf.cast(batch["images"], tf.float32)
+        for layer in self.stack:
+            values = layer(values)
+        return values
+
+for seed in (1, 2):
+    with Dense({"fake_data": True, "random_seed": seed, "jit": "off"}) as model:
+        model.prepare_steps()  # builds it twice
+        print(model.graph_sha256, weights_sha256(model.weights()))
+"""
+
+
+def test_a_model_of_keras_does_not_depend_on_when_keras_is_loaded():
+    later, first, rich = (python(line, MODEL) for line in ("", "import keras", "import rich.style"))
+    assert later[0] == 0, later
+    assert later[1] == first[1] == rich[1]
+    one, two = later[1].splitlines()
+    assert one != two

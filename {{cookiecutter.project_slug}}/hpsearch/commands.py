@@ -17,7 +17,7 @@ from hpsearch.search_settings import RESUMABLE, search_settings
 from training.files import read_json
 from training.messages import main_command, one_line
 from training.signals import StopSignals
-from training.speed import advice, seconds_of_a_step
+from training.speed import STILL, advice, seconds_of_a_step
 
 
 def search(model_class, given: dict, options: dict) -> int:
@@ -104,7 +104,7 @@ def costs(model_class, settings: dict) -> tuple[float, float, int, str]:
     folder; and a line about a faster --jit, or "".
     """
     config = settings["base"] | settings["fixed_params"] | settings["run"]
-    config |= {"random_seed": settings["search_seed"]}
+    config |= {"random_seed": settings["search_seed"], **STILL}
     if model_class.has_fake_data:
         config["fake_data"] = True  # no download
     tf.config.list_physical_devices()  # TensorFlow's own start is not the model's

@@ -17,10 +17,28 @@ STDDEV = {
 }
 
 
+def check_inputs(layer, name, values):
+    """ValueError if a layer cannot work on these values."""
+    layer = f"{layer} {name!r}"
+    if values.dtype != tf.float32:
+        remedy = "cast them, as in tf.cast(images, tf.float32) / 255"
+        raise ValueError(f"{layer} takes float32 values, not {values.dtype.name}; {remedy}")
+    if (values.shape.rank or 0) < 2 or values.shape[-1] is None:
+        remedy = "give them one by tf.reshape(values, [-1, n])"
+        raise ValueError(f"{layer}: values of shape {values.shape} have no last axis; {remedy}")
+
+
+def known(table, name):
+    """An entry of a table of this file; ValueError if there is none of this name."""
+    if name not in table:
+        raise ValueError(f"layers know no {name!r}; there are {', '.join(table)}")
+    return table[name]
+
+
 def weights(model, name, shape, initializer):
     """float32 [..., channels in, channels out]; the axes before are those of a filter."""
     size = tf.TensorShape(shape[:-2]).num_elements()
-    stddev = STDDEV[initializer](size * shape[-2], size * shape[-1])
+    stddev = known(STDDEV, initializer)(size * shape[-2], size * shape[-1])
     return model.truncated_normal(name, shape, stddev)
 
 
@@ -32,6 +50,7 @@ def constant(name, size, value=0.0, trainable=True):
 
 def dense(model, name: str, values: "tf.Tensor", units: int, initializer="he") -> "tf.Tensor":
     """A fully connected layer: float32 [..., n] to [..., units]. initializer: a name in STDDEV."""
+    check_inputs("dense", name, values)
     with tf.compat.v1.variable_scope(name):
         matrix = weights(model, "weights", [values.shape[-1], units], initializer)
         return values @ matrix + constant("biases", units)
@@ -43,6 +62,7 @@ def conv(
     """A convolution with filters of size x size, padded: float32 [batch, height, width, channels]
     to [batch, height / strides, width / strides, filters].
     """
+    check_inputs("conv", name, values)
     with tf.compat.v1.variable_scope(name):
         shape = [size, size, values.shape[-1], filters]
         kernel = weights(model, "weights", shape, initializer)
@@ -62,6 +82,7 @@ def batch_norm(model, name: str, values: "tf.Tensor", training: bool, decay=0.99
     Of the batch when training; else of moving averages, which each training step updates and every
     checkpoint holds. float32 [batch, ..., channels] to the same shape.
     """
+    check_inputs("batch_norm", name, values)
     channels = values.shape[-1]
     with tf.compat.v1.variable_scope(name):
         offset, scale = constant("offset", channels), constant("scale", channels, 1.0)
@@ -79,9 +100,13 @@ def batch_norm(model, name: str, values: "tf.Tensor", training: bool, decay=0.99
 
 
 def embedding(model, name: str, ids: "tf.Tensor", rows: int, size: int) -> "tf.Tensor":
-    """A row of a table for each number from 0 to rows - 1: int [...] to float32 [..., size]."""
+    """A row of a table for each number from 0 to rows - 1: integers [...] to float32 [..., size].
+
+    Check the numbers in `inputs`: a compiled step takes the nearest row for one that is too high.
+    """
     with tf.compat.v1.variable_scope(name):
-        return tf.gather(model.truncated_normal("weights", [rows, size], stddev=size**-0.5), ids)
+        table = model.truncated_normal("weights", [rows, size], stddev=size**-0.5)
+        return tf.gather(table, tf.cast(ids, tf.int32))
 
 
 def gru_cell(inputs, state, weights):
@@ -108,7 +133,7 @@ def recurrent(model, name: str, values: "tf.Tensor", units: int, cell="lstm") ->
 
     cell: "gru" or "lstm". A loop over time: unrolled, it would take much longer to compile.
     """
-    step, gates, states = CELLS[cell]
+    step, gates, states = known(CELLS, cell)
     with tf.compat.v1.variable_scope(name):
         inputs = tf.transpose(dense(model, "inputs", values, gates * units, "glorot"), [1, 0, 2])
         matrix = weights(model, "weights", [units, gates * units], "glorot")

@@ -65,6 +65,19 @@ def test_a_run_that_has_ended_trains_no_more_until_patience_is_raised(stalled, t
     assert train({"result_dir": str(again), "patience": 0, "max_iter": 300})["step"] == 300
 
 
+def test_an_earlier_end_between_two_evaluations_does_not_count(stalled, tmp_path):
+    raised = tmp_path / "run"
+    train(CONFIG | {"result_dir": str(raised), "max_iter": stalled[1]["step"] - 25})
+    assert train({"result_dir": str(raised), "max_iter": 400})["step"] == stalled[1]["step"]
+    found = digests(raised)
+    assert {step: found[step] for step in digests(stalled[0])} == digests(stalled[0])
+
+
+def test_another_patience_ends_elsewhere(stalled, tmp_path):
+    other = train(CONFIG | {"result_dir": str(tmp_path / "run"), "patience": 6})
+    assert other["step"] > stalled[1]["step"]
+
+
 def test_a_search_has_no_patience(shell):
     status, _, errors = shell("--search=random", "--patience=3")
     assert (status, errors) == (2, "error: --patience goes with training\n")

@@ -28,17 +28,21 @@ ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedS
 
 
 def suitable(graph, config: dict) -> tuple[str, str]:
-    """The --jit that suits a graph that holds a training step: (its value, the reason or "")."""
+    """The --jit that suits the training step in a graph: (its value, the reason or "")."""
     if config["device"] != "cpu" and tf.config.list_physical_devices("GPU"):
         return "loop", ""
-    slow = first_node(graph, SLOW_ON_CPU)
+    nodes = all_nodes(graph, "optimizer/")  # where contract.build_step builds a step
+    slow = first(nodes, SLOW_ON_CPU)
     if not slow:
         return "loop", ""
-    found = f"XLA is slow at {slow.op} in a loop"
-    unordered = first_node(graph, ADDS_IN_ANY_ORDER)
+    reason = f"XLA is slow at {slow.op} in a loop"
+    unordered = first(nodes, ADDS_IN_ANY_ORDER)
     if unordered and is_unordered(config):
-        return "step", f"{found}, and without it {unordered.op} is not repeatable"
-    return "off", found
+        return "step", (
+            f"{reason}, and without it {unordered.op} adds in any order; --deterministic or "
+            "--threads=1 allows --jit=off, which may be faster"
+        )
+    return "off", reason
 
 
 def check_order_of_sums(graph, config: dict) -> None:
@@ -46,7 +50,7 @@ def check_order_of_sums(graph, config: dict) -> None:
 
     The gradient of tf.gather is one: with a table of embeddings, say, no run could be repeated.
     """
-    node = first_node(graph, ADDS_IN_ANY_ORDER)
+    node = first(all_nodes(graph), ADDS_IN_ANY_ORDER)
     if node and is_unordered(config):
         raise ConfigError(
             f"--threads={config['threads']}: without XLA, {node.name} ({node.op}) adds in an "
@@ -59,6 +63,6 @@ def is_unordered(config):
     return config["threads"] > 1 and not config["deterministic"]
 
 
-def first_node(graph, operations):
+def first(nodes, operations):
     """The first node whose operation begins with one of these names; None if there is none."""
-    return next((node for node in all_nodes(graph) if node.op.startswith(operations)), None)
+    return next((node for node in nodes if node.op.startswith(operations)), None)

@@ -15,7 +15,7 @@ from training.divergence import Diverged, diagnose, first_not_finite
 from training.evaluation import SAMPLE, count_examples
 from training.loss_picture import draw_curves
 from training.messages import format_values
-from training.metrics import Values
+from training.metrics import Values, why_stalled
 from training.progress import Progress
 from training.provenance import as_dict, read_provenance, recorded_config
 from training.run import Origin, Run
@@ -54,7 +54,8 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
         with Progress(model.step, last, config["batch_size"]) as progress:
             try:
                 chunks = advance(model, last, config["eval_every"], config["save_every"])
-                while not (stop.received or has_stalled(run)):
+                stalled = why_stalled(run.metrics, config, model.objective)
+                while not (stop.received or stalled):
                     if (losses := next(chunks, None)) is None:
                         break
                     log_losses(model.step, losses, run, progress)
@@ -62,6 +63,7 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                     if is_due(model.step, config["eval_every"], config):
                         result |= (values := evaluate_and_show(model))
                         improved = run.log_evaluation(model.step, values)
+                        stalled = why_stalled(run.metrics, config, model.objective)
                     improved = improved and config["save_every"] > 0
                     if improved or run.checkpoints.is_due(model.step):
                         run.save()
@@ -69,12 +71,12 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                 noticed = model.step
                 result["details"] = rewind(model, run)
                 log_losses(model.step, error.losses[: model.step - noticed], run, progress)
-        if (model.step == config["max_iter"] or has_stalled(run)) and not result["valid"]:
+        if (model.step == config["max_iter"] or stalled) and not result["valid"]:
             result |= evaluate_once(model, run, *EVALUATED)
         run.save()
         run.wait()
         result |= {"step": model.step, "result_dir": str(run), "signal": stop.received}
-        return finish(model, run, result, final)
+        return finish(model, run, result, final, stalled)
 
 
 def advance(model, stop: int, *intervals: int) -> Iterator[np.ndarray]:
@@ -203,13 +205,19 @@ def rewind(model, run):
         raise ValueError(f"not finite at step {noticed}, but not when replayed: {run}")
     except Diverged:
         bad_step, variable = model.step, first_not_finite(model.weights())
-    run.checkpoints.load(model, checkpoint)
-    for _ in advance(model, bad_step - 1):
-        pass
-    return {"bad_step": bad_step} | diagnose(model, variable)
+
+    def go_to_the_step_before():
+        run.checkpoints.load(model, checkpoint)
+        for _ in advance(model, bad_step - 1):
+            pass
+
+    go_to_the_step_before()
+    details = diagnose(model, variable)
+    go_to_the_step_before()  # inference for training may assign, as batch_norm does
+    return {"bad_step": bad_step} | details
 
 
-def finish(model, run, result, final):
+def finish(model, run, result, final, stalled):
     """End a run: the test split and the model's report if it is complete, and its status."""
     if result["details"]:
         result["status"], details = "diverged", result["details"]
@@ -218,29 +226,17 @@ def finish(model, run, result, final):
         run.finish("diverged", reason=reason, details=details)
     elif result["signal"]:
         run.finish("interrupted", reason=f"signal {result['signal']}")
-    elif model.step < model.config["max_iter"] and not has_stalled(run):
+    elif model.step < model.config["max_iter"] and not stalled:
         run.finish("interrupted", reason=f"paused at step {model.step}")
     else:
-        result["status"], about = "complete", {}
-        if has_stalled(run):
-            about["reason"] = why_stalled(run, model.objective[0])
-            log.info(f"Stopped at step {model.step}: {about['reason']}")
+        result["status"] = "complete"
+        if stalled:
+            log.info(f"Stopped at step {model.step}: {stalled}")
         if final:
             result |= evaluate_once(model, run, "test")
             draw_curves(run.metrics.records(), run.path / "loss.png")
             for line in model.report(run.path):
                 log.info(line)
-        run.finish("complete", **about)
+        run.finish("complete", **({"reason": stalled} if stalled else {}))
     result["examples"] = {s: count_examples(model, s) for s in (*EVALUATED, "test") if result[s]}
     return result
-
-
-def has_stalled(run) -> bool:
-    """Whether the last --patience evaluations on valid were no better than one before."""
-    return 0 < run.config["patience"] <= run.evaluations_since
-
-
-def why_stalled(run, name):
-    """A sentence about a run that --patience has ended; name: of its objective."""
-    best = "none was finite" if run.best is None else f"the best was at step {run.best['step']}"
-    return f"{run.evaluations_since} evaluations without a better {name} on valid; {best}"

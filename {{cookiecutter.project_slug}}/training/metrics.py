@@ -41,14 +41,30 @@ class Metrics:
         if self.path.exists():
             sync(self.path)
 
-    def best(self, objective: tuple[str, str]) -> tuple[dict | None, int]:
-        """The best record on valid, the first of equals, None before the first; how many follow."""
+    def best(self, objective: tuple[str, str], every: int = 1) -> tuple[dict | None, int]:
+        """The best record on valid, the first of equals, None before the first; how many follow.
+
+        every: look at multiples of so many steps only. An evaluation between them was the end of a
+        run with a lower --max_iter.
+        """
         best, later = None, 0
         for record in self.records("valid"):
-            later += 1
-            if is_better(record, best, objective):
-                best, later = record, 0
+            if record["step"] % every == 0:
+                later += 1
+                if is_better(record, best, objective):
+                    best, later = record, 0
         return best, later
+
+
+def why_stalled(metrics: Metrics, config: dict, objective: tuple[str, str]) -> str:
+    """Why --patience ends a run, a sentence; "" if it does not. Follows from its records alone."""
+    if not config["patience"]:
+        return ""
+    best, later = metrics.best(objective, config["eval_every"])
+    if later < config["patience"]:
+        return ""
+    at = "none was finite" if best is None else f"the best was at step {best['step']}"
+    return f"{later} evaluations without a better {objective[0]} on valid; {at}"
 
 
 def is_better(values: Values, best: Values | None, objective: tuple[str, str]) -> bool:

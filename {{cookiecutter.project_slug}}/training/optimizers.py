@@ -39,21 +39,29 @@ def make_optimizer(model) -> "tf.compat.v1.train.Optimizer":
     return OPTIMIZERS[model.config["optimizer"]](lambda: learning_rate(model), model.config)
 
 
+def dense(gradients: list) -> list:
+    """Gradients as whole tensors: that of a table has its rows one by one, some more than once."""
+    return [g if g is None else tf.convert_to_tensor(g) for g in gradients]
+
+
 def update(model, loss: "tf.Tensor") -> "tf.Operation":
     """Build one step of the optimizer along the gradients of a loss.
 
-    --clip_norm shortens all gradients together (Pascanu et al., 2013). --weight_decay takes a part
-    of each weight away, beside the gradient: with adam this is AdamW (Loshchilov and Hutter, 2019).
+    --clip_norm shortens all gradients together (Pascanu et al., 2013). --weight_decay takes away a
+    part of each weight that has a gradient: with adam this is AdamW (Loshchilov and Hutter, 2019).
     Biases and scales, which have one axis, do not decay.
     """
     config, gradients = model.config, tf.gradients(loss, model.variables)
+    if config["clip_norm"] or config["optimizer"] == "momentum":  # XLA has none for rows
+        gradients = dense(gradients)
     if config["clip_norm"]:
         gradients, _ = tf.clip_by_global_norm(gradients, config["clip_norm"])
     decays = []
     if config["weight_decay"]:
         part = learning_rate(model) * config["weight_decay"]
-        with tf.control_dependencies([g for g in gradients if g is not None]):  # of these weights
-            decays = [v.assign_sub(part * v) for v in model.variables if v.shape.rank > 1]
+        known = [(g, v) for g, v in zip(gradients, model.variables, strict=True) if g is not None]
+        with tf.control_dependencies([gradient for gradient, _ in known]):  # before weights change
+            decays = [v.assign_sub(part * v) for _, v in known if v.shape.rank > 1]
     with tf.control_dependencies(decays):
         pairs = zip(gradients, model.variables, strict=True)
         return model.optimizer.apply_gradients(pairs, global_step=model.global_step)

@@ -110,7 +110,7 @@ def gradients_of(loss, variables):
     All are None if an operation has no gradient: training may use others.
     """
     try:
-        return tf.gradients(loss, variables, name="gradient_norm")
+        return optimizers.dense(tf.gradients(loss, variables, name="gradient_norm"))
     except LookupError:
         return [None] * len(variables)
 
@@ -134,7 +134,8 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
             f"--batch_size={size} is more than the {model.examples} training examples"
         )
     chosen, reason = (wanted, "") if wanted else suitable(model.graph, model.config)
-    log.info(ANNOUNCED[chosen] + (f", --jit={chosen}: {reason}" if reason else " ..."))
+    if chosen != "off" or reason:  # it takes a while, or was not asked for
+        log.info(ANNOUNCED[chosen] + (f", --jit={chosen}: {reason}" if reason else " ..."))
     data, fill, feed = build_data(model)
     model.session.run(fill, feed)
     for jit in dict.fromkeys([chosen] if wanted else [chosen, "off"]):
@@ -172,6 +173,14 @@ def build_loop(model, data, jit):
     return loop
 
 
+def twin(model, **changes):
+    """A second model with the same settings but for some, untrained; it shares the data."""
+    second = object.__new__(type(model))
+    second.splits = model.splits
+    second.__init__(model.config | UNLOADED | changes)
+    return second
+
+
 def check_second_build(model, jit):
     """ValueError if a model and its steps differ when they are built again; once for each class.
 
@@ -182,9 +191,7 @@ def check_second_build(model, jit):
     model.graph_sha256 = digest(built)
     if type(model) in compared:
         return
-    second = object.__new__(type(model))
-    second.splits = model.splits
-    second.__init__(model.config | UNLOADED)
+    second = twin(model)
     build_loop(second, build_data(second)[0], jit)
     name = first_difference(built, operations(second.graph))
     if name:

@@ -41,7 +41,7 @@ class Run:
     def __init__(self, config: dict):
         self.config = config
         self.since = provenance.utc_now()
-        self.best, self.evaluations_since = None, 0  # the best record on valid; how many follow
+        self.best = None  # record on valid
         self.step = None  # the one in status.json, once the run has started
         self.saving = None  # the checkpoint that is being committed in the background
 
@@ -183,9 +183,7 @@ class Run:
             self.events.add_scalars("valid", step, valid)
             self.events.add_inspection(step, *inspect(self.model))
         improved = bool(valid) and is_better(valid, self.best, self.model.objective)
-        if valid:
-            self.evaluations_since = 0 if improved else self.evaluations_since + 1
-            self.best = {"step": step} | valid if improved else self.best
+        self.best = {"step": step} | valid if improved else self.best
         return improved
 
     def save(self) -> None:
@@ -225,7 +223,7 @@ class Run:
 
     def note_best(self):
         """Let best.json name the best record on valid up to here."""
-        self.best, self.evaluations_since = self.metrics.best(self.model.objective)
+        self.best, _ = self.metrics.best(self.model.objective)
         best = self.best or {"step": None}
         self.checkpoints.set_best(best["step"], values_of(best))
 

@@ -3,6 +3,7 @@
 A run itself never chooses by time: see training/compilation.py.
 """
 
+import logging
 import sys
 import time
 
@@ -10,11 +11,14 @@ import tensorflow as tf
 
 from settings import ConfigError
 from training.compilation import ANNOUNCED
+from training.divergence import Diverged
 from training.loop import advance
-from training.preparation import UNLOADED
+from training.preparation import twin
 
+log = logging.getLogger(__name__)
 SECONDS = 0.5  # of training that are timed
 SLOWER = 4 / 3  # worth a word
+STILL = {"lr": 1e-9}  # what is timed shall not diverge
 
 
 def seconds_of_a_step(model, stop: int = sys.maxsize) -> float:
@@ -30,19 +34,19 @@ def seconds_of_a_step(model, stop: int = sys.maxsize) -> float:
 def advice(model) -> str:
     """A line that names a --jit with which steps are much faster; "" if there is none.
 
-    Builds and times a second model for each other value. The model itself is left as it is.
+    Builds and times a second model for each value. The model itself is left as it is.
     """
-    config = model.config | UNLOADED
     times = {}
     for jit in ANNOUNCED:
+        log.info(f"Timing --jit={jit}, because of --debug or --dry_run")
         try:
-            with type(model)(config | {"jit": jit}) as other:
+            with twin(model, jit=jit, **STILL) as other:
                 other.prepare_steps()
                 times[jit] = seconds_of_a_step(other)
-        except (ConfigError, tf.errors.OpError):  # it is refused, or XLA cannot compile it
+        except (ConfigError, tf.errors.OpError, Diverged):  # refused, or XLA cannot compile it
             continue
-    used, best = config["jit"], min(times, key=times.get)
-    if times[used] < SLOWER * times[best]:
+    used, best = model.config["jit"], min(times, key=times.get, default=None)
+    if used not in times or times[used] < SLOWER * times[best]:
         return ""
     slow, fast = (f"{1e6 * times[jit]:,.0f} µs with --jit={jit}" for jit in (used, best))
     return f"A step takes {slow}, and {fast}: add --jit={best}"

@@ -13,10 +13,11 @@ CHUNK_STEPS = 1000
 CHUNK_SECONDS = 1.0  # Ctrl-C waits for the end of a chunk
 
 
-def all_nodes(graph) -> list:
-    """The nodes of a graph and of its functions."""
+def all_nodes(graph, scope: str = "") -> list:
+    """The nodes of a graph in a scope, such as "optimizer/", and those of all its functions."""
     definition = graph.as_graph_def()
-    return [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+    own = [node for node in definition.node if node.name.startswith(scope)]
+    return [*own, *(n for f in definition.library.function for n in f.node_def)]
 
 
 def check_hidden_state(graph) -> None:

@@ -12,10 +12,13 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import random
 import re
 import sys
 import tempfile
 import types
+
+import numpy as np
 
 # Messages that the native libraries write before they read TF_CPP_MIN_LOG_LEVEL.
 NOISE = re.compile(
@@ -62,30 +65,44 @@ class LazyTensorFlow(types.ModuleType):
 
 
 class KerasLater(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Tells where Keras is, but does not load it."""
+    """Lets Keras be found, but not loaded, as long as TensorFlow is being loaded.
+
+    At the end of its own import TensorFlow tries to load Keras, so that Keras may register classes
+    for files of SavedModel. Later, the first use of Keras loads it, and leaves Python's and NumPy's
+    generators as they are: what a model draws must not depend on when that is.
+    """
+
+    def __init__(self):
+        self.is_held = True
 
     def find_spec(self, name, path=None, target=None):
         spec = importlib.machinery.PathFinder.find_spec(name) if name == "keras" else None
         if spec:
-            spec.loader = self
+            self.loader, spec.loader = spec.loader, self
         return spec
 
     def exec_module(self, module):
-        raise ImportError("Keras is loaded when it is first used")
+        if self.is_held:
+            raise ImportError("Keras is loaded when it is first used")
+        sys.meta_path.remove(self)
+        module.__loader__ = module.__spec__.loader = self.loader
+        python, numpy = random.getstate(), np.random.get_state()
+        try:
+            self.loader.exec_module(module)
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 @contextlib.contextmanager
 def without_keras():
-    """Within it, Keras is not loaded: at the end of its own import TensorFlow tries to, in vain.
-
-    TensorFlow does so only to let Keras register classes for files of SavedModel.
-    """
+    """Within it, Keras is not loaded."""
     later = KerasLater()
     sys.meta_path.insert(0, later)
     try:
         yield
     finally:
-        sys.meta_path.remove(later)
+        later.is_held = False
 
 
 @contextlib.contextmanager
