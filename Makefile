@@ -35,6 +35,9 @@ kills: .venv/ready
 
 bench: build/peers/ready
 	build/peers/bin/python benchmarks/run.py
+	build/peers/bin/python benchmarks/networks.py
+	build/peers/bin/python benchmarks/operations.py
+	build/peers/bin/python benchmarks/costs.py
 	build/peers/bin/python benchmarks/growth.py
 	build/peers/bin/python benchmarks/search_scale.py
 	build/peers/bin/python benchmarks/search_peers.py

@@ -20,8 +20,10 @@ LEARNING_RATE = 0.1
 STEPS_PER_EPOCH = 55_000 // BATCH_SIZE
 
 
-def arguments(*own):
-    """The command line; own are names of further switches, off by default."""
+def arguments(*own, **choices):
+    """The command line; own are names of further switches, off by default, and choices those of
+    further options, with their values.
+    """
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--data", type=Path, help="folder with train and test of MNIST")
     parser.add_argument("--project", type=Path, help="folder of a rendered project")
@@ -30,6 +32,8 @@ def arguments(*own):
     parser.add_argument("--seed", type=int, default=0, help="of a search")
     for name in own:
         parser.add_argument(f"--{name}", action="store_true")
+    for name, values in choices.items():
+        parser.add_argument(f"--{name}", choices=values)
     return parser.parse_args()
 
 
