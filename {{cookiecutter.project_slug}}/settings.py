@@ -123,8 +123,8 @@ RUN_SETTINGS = (
     Setting("eval_every", int, 1000, "steps between evaluations, with summaries", 1,
             resumable=True),
     Setting("eval_examples", int, 1000, "training examples to evaluate", 1, resumable=True),
-    Setting("patience", int, 0, "evaluations without a better objective on valid that end a run; "
-            "0: off", 0, 10**9, resumable=True, goes_with=("training",)),
+    Setting("patience", int, 0, "end a run after so many evaluations without a better objective on "
+            "valid; 0: never", 0, 10**9, resumable=True, goes_with=("training",)),
     Setting("fake_data", bool, False, "train on generated images: no download"),
     Setting("device", str, "auto", "auto takes a GPU if there is one",
             choices=("auto", "cpu", "gpu")),
@@ -147,11 +147,11 @@ def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="cons
         Setting("momentum", float, 0.9, "of optimizer momentum", 0.0, 0.9999),
         Setting("beta1", float, 0.9, "adam's decay of the mean gradient", 0.0, 0.9999),
         Setting("beta2", float, 0.999, "adam's decay of the mean square", 0.0, 0.999999),
-        Setting("lr_schedule", str, lr_schedule, "cosine falls to 0 over decay_steps; step "
-                "takes decay_rate times as much each decay_steps",
+        Setting("lr_schedule", str, lr_schedule, "cosine: falls to 0 over decay_steps; "
+                "step: is multiplied by decay_rate every decay_steps",
                 choices=("constant", "cosine", "step")),
         Setting("decay_steps", int, decay_steps, "steps over which a schedule decays", 1, 10**9),
-        Setting("decay_rate", float, 0.1, "of lr_schedule step", 1e-6, 1.0),
+        Setting("decay_rate", float, 0.1, "of lr_schedule=step", 1e-6, 1.0),
         Setting("warmup_steps", int, 0, "steps in which the learning rate grows to lr", 0, 10**9),
         Setting("clip_norm", float, 0.0, "longest gradient, over all variables; 0: any", 0.0, 1e9),
         Setting("weight_decay", float, 0.0, "part that a step of learning rate 1 takes away from "
