@@ -18,7 +18,7 @@ def convolution(monkeypatch, tmp_path):
     """The config of a short run of a convolutional network, which is registered."""
     monkeypatch.setitem(MODELS, "Convolution", Convolution)
     config = {"model_name": "Convolution", "fake_data": True, "random_seed": 1, "max_iter": 6}
-    return config | {"save_every": 3, "result_dir": str(tmp_path / "run")}
+    return config | {"batch_size": 20, "save_every": 3, "result_dir": str(tmp_path / "run")}
 
 
 def graph_of(build, scope="optimizer"):

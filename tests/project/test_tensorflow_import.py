@@ -179,8 +179,7 @@ for seed in (1, 2):
 
 
 def test_a_model_of_keras_does_not_depend_on_when_keras_is_loaded():
-    later, first, rich = (python(line, MODEL) for line in ("", "import keras", "import rich.style"))
-    assert later[0] == 0, later
-    assert later[1] == first[1] == rich[1]
+    later, first = python(MODEL), python("import keras", MODEL)
+    assert later[0] == 0 and later[1] == first[1], later
     one, two = later[1].splitlines()
     assert one != two
