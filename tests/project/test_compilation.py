@@ -83,6 +83,7 @@ def test_on_a_gpu_the_loop_is_compiled(monkeypatch):
     assert compilation.suitable(graph, TWO | {"device": "cpu"})[0] == "off"
 
 
+@pytest.mark.slow
 def test_a_slow_choice_is_named_with_the_flag_that_mends_it(convolution):
     with Convolution(convolution | {"jit": "loop", "result_dir": None}) as model:
         model.prepare_steps()

@@ -10,6 +10,7 @@ import pytest
 from training.files import PROJECT
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has neither SIGKILL nor fork")
 def test_an_order_of_batches_that_no_checkpoint_holds_is_found():
     command = [sys.executable, str(PROJECT / "tests" / "kills.py"), "--spoil=state"]

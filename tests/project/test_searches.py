@@ -59,6 +59,7 @@ def test_one_two_and_four_processes_search_wide_networks_with_the_same_answer(tm
     assert_same(tmp_path / "4", tmp_path / "1")
 
 
+@pytest.mark.slow
 def test_the_threads_of_a_trial_do_not_follow_from_the_number_of_processes(tmp_path, monkeypatch):
     flags = ["--model_name=ByThreads", "--search=random", "--max_iter=27", "--min_iter=9"]
     flags += ["--units=4", "--jit=off", "--confirm=0"]
@@ -119,7 +120,10 @@ def test_workers_and_parent_that_are_killed_change_nothing(straight, tmp_path):
 
 
 @POSIX
-@pytest.mark.parametrize("lines", [0, 2], ids=["at the start", "later"])
+@pytest.mark.parametrize(
+    "lines",
+    [pytest.param(0, id="at the start"), pytest.param(2, id="later", marks=pytest.mark.slow)],
+)
 def test_ctrl_c_leaves_no_process_behind_and_the_search_is_resumed(straight, tmp_path, lines):
     folder = tmp_path / "stopped"
     process = search(folder, 2)
