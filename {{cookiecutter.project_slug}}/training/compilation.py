@@ -13,8 +13,8 @@ import tensorflow as tf
 from settings import ConfigError
 from training.steps import all_nodes
 
-# Within a loop, XLA runs these many times slower than TensorFlow does on a CPU, or their gradients.
-# benchmarks/operations.py of the template measures them.
+# For these and their gradients, XLA takes 2 to 400 times as long as TensorFlow, in a loop on a CPU.
+# Measured by benchmarks/operations.py of the template.
 SLOW_ON_CPU = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "AvgPool",
                "Resize")  # fmt: skip
 ANNOUNCED = {
