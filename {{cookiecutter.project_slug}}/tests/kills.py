@@ -48,7 +48,7 @@ VARIANTS = [
 ]
 EXAMPLES = 500  # of each split, or two batches
 WRITERS = {"run", "loop", "checkpoints", "files", "folders", "metrics", "events"}  # of training/
-KILLS_A_RUN = 6  # then it may end
+KILLS_A_RUN = 6  # at most; then it may end
 
 
 def make_fewer_inputs(model_class, config):
@@ -167,10 +167,10 @@ def wait(pid):
     return False
 
 
-def killed_run(config, how, chance, lines, seconds):
-    """Train, killed some times and started again, to the end. Returns the number of kills."""
+def killed_run(config, how, chance, lines, seconds, most):
+    """Train, killed `most` times at most and started again, to the end. Returns the kills."""
     kills = 0
-    for _ in range(KILLS_A_RUN):
+    for _ in range(most):
         # A defect that is put in shows after the first checkpoint and before the last.
         first, last = (lines // 3, lines * 2 // 3) if how else (1, lines)
         at_line = how or chance.random() < 0.7
@@ -206,7 +206,8 @@ def campaign(model_name, kills, seed, how, folder):
             wait(child(lambda s=settings: train(s, 0, how, answer)))
             lines, seconds = int(answer.read_text()), time.monotonic() - began
         settings = variant | {"result_dir": str(run)}
-        result["kills"] += killed_run(settings, how, chance, lines, seconds)
+        most = min(KILLS_A_RUN, kills - result["kills"])
+        result["kills"] += killed_run(settings, how, chance, lines, seconds, most)
         result["runs"] += 1
         differs = difference(run, straight, answer)
         if differs:
