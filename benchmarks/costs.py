@@ -4,13 +4,14 @@
     python benchmarks/costs.py --epochs=40
 
 Each part is timed where it is called; what runs in the background, beside later steps, is marked.
-Then the same steps are trained bare, without any of it. Prints a table, and writes it to
-build/bench/costs.md.
+Between them the same steps are trained bare, without any of it, so that a machine whose speed
+changes is as fast for both. Medians of periods of 1,000 steps; writes build/bench/costs.md, too.
 """
 
 import sys
 import tempfile
 import time
+from statistics import median
 
 import prepare
 
@@ -48,23 +49,37 @@ class Timer:
 
 
 def real_run(config, timer):
-    """Train in a run folder, timed from step 1,000 to the end of training. Returns seconds."""
+    """Train in a run folder, and the same steps bare, a period of one beside one of the other.
+
+    Returns [(seconds of parts, seconds of all, seconds of the bare steps)], one a period. The bare
+    steps come in the middle of a period, when the last checkpoint's commit has ended.
+    """
     from models import make_model
     from training import checkpoints, events, loop, metrics, progress, run
 
-    marks = []
-    with make_model(config) as model:
-        learn = model.learn_from_epoch
+    periods = []
+    with make_model(config | {"result_dir": None}) as bare, make_model(config) as model:
+        bare.prepare_steps()
+        began, bare_seconds = None, None
 
         def marked(stop):
-            if model.step and model.step % PERIOD == 0:
-                if not marks:
-                    timer.seconds.clear()
-                marks.append((model.step, time.perf_counter(), dict(timer.seconds)))
+            nonlocal began, bare_seconds
+            now = time.perf_counter()
+            if model.step % PERIOD == 0:
+                if began is not None and bare_seconds is not None:
+                    periods.append((dict(timer.seconds), now - began - bare_seconds, bare_seconds))
+                timer.seconds.clear()
+                began, bare_seconds = now, None
+                stop = min(stop, model.step + PERIOD // 2)
+            elif model.step % PERIOD == PERIOD // 2:
+                for _ in loop.advance(bare, bare.step + PERIOD):
+                    pass
+                bare_seconds = time.perf_counter() - now
             return learn(stop)
 
-        model.learn_from_epoch = marked
         timer.wrap(model, "learn_from_epoch", "train")
+        learn = model.learn_from_epoch
+        model.learn_from_epoch = marked
         timer.wrap(type(model), "evaluate", "evaluate the sample of train, and valid")
         timer.wrap(run, "inspect", "compute gradient norm, variables, the model's summaries")
         timer.wrap(events.Events, "add_inspection", "write histograms, images (TensorBoard)")
@@ -76,22 +91,7 @@ def real_run(config, timer):
         timer.wrap(progress.Progress, "report", "show progress")
         timer.wrap(loop.log, "info", "messages")
         model.train(final=False)
-    return marks
-
-
-def bare_run(config, steps):
-    """Seconds of the same number of steps without a run folder."""
-    from models import make_model
-    from training.loop import advance
-
-    with make_model(config | {"result_dir": None}) as model:
-        model.prepare_steps()
-        for _ in advance(model, PERIOD):
-            pass
-        began = time.perf_counter()
-        for _ in advance(model, PERIOD + steps):
-            pass
-        return time.perf_counter() - began
+    return periods[1:]  # the first one compiles
 
 
 def main():
@@ -99,25 +99,27 @@ def main():
     _, project = prepare.template_and_project()
     prepare.real_digits(project)
     sys.path.insert(0, str(project))
-    periods = -(-options.epochs * contest.STEPS_PER_EPOCH // PERIOD)
+    count = -(-options.epochs * contest.STEPS_PER_EPOCH // PERIOD)
     timer = Timer()
     with tempfile.TemporaryDirectory() as folder:
         config = {"model_name": "MNIST", "threads": options.threads, "random_seed": 0}
-        config |= {"max_iter": (1 + periods) * PERIOD + 1, "result_dir": f"{folder}/run"}
-        marks = real_run(config, timer)
-    (first, began, _), (last, ended, seconds) = marks[0], marks[-1]
-    bare = [bare_run(config, last - first) for _ in range(3)]
-    thousands, total = (last - first) / PERIOD, ended - began
-    background = seconds.pop(BACKGROUND, 0.0)
-    seconds["rest"] = total - sum(seconds.values())
+        config |= {"max_iter": (2 + count) * PERIOD + 1, "result_dir": f"{folder}/run"}
+        periods = real_run(config, timer)
+    parts = {
+        part: median(seconds.get(part, 0.0) for seconds, _, _ in periods) for part in periods[0][0]
+    }
+    total = median(all_ for _, all_, _ in periods)
+    background = parts.pop(BACKGROUND, 0.0)
+    parts["rest"] = total - sum(parts.values())
     lines = ["| part of a real run | ms per 1,000 steps | share |", "|---|---:|---:|"]
-    for part, took in sorted(seconds.items(), key=lambda item: -item[1]):
-        lines.append(f"| {part} | {1000 * took / thousands:.1f} | {took / total:.1%} |")
+    for part, took in sorted(parts.items(), key=lambda item: -item[1]):
+        lines.append(f"| {part} | {1000 * took:.1f} | {took / total:.1%} |")
+    bare = median(bare for _, _, bare in periods)
+    ratio = median(bare / all_ for _, all_, bare in periods)
     lines += [
-        f"| all | {1000 * total / thousands:.1f} | 100 % |",
-        f"| beside it: {BACKGROUND} | {1000 * background / thousands:.1f} | |",
-        f"| the same steps, bare (median of 3) | {1000 * sorted(bare)[1] / thousands:.1f} "
-        f"| {sorted(bare)[1] / total:.1%} |",
+        f"| all | {1000 * total:.1f} | 100 % |",
+        f"| beside it: {BACKGROUND} | {1000 * background:.1f} | |",
+        f"| the same steps, bare | {1000 * bare:.1f} | {ratio:.1%} |",
     ]
     print("\n".join(lines))
     (prepare.BUILD / "costs.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -80,7 +80,7 @@ class BasicModel:
         return {"output": outputs}
 
     def summaries(self, batch: Tensors, outputs: "tf.Tensor", loss: "tf.Tensor") -> list:
-        """Build further TensorBoard summaries of the first 1,000 valid examples: v1 summary ops."""
+        """Build further TensorBoard summaries, of --batch_size valid examples: v1 summary ops."""
         return []
 
     def parse_input(self, text: str) -> Arrays:

@@ -74,9 +74,10 @@ def inspect(model) -> tuple[dict[str, float], dict[str, np.ndarray], bytes | Non
     Returns {tag: scalar}: the learning rate of the next step, the norm of the gradient of the loss
     on the first --batch_size examples of SAMPLE, without dropout, and the variables that are one
     number; {name: array} of the other variables; and the model's own summaries of the first
-    examples of valid, a serialized v1 Summary.
+    --batch_size examples of valid, a serialized v1 Summary.
     """
-    few = {n: array[: model.config["batch_size"]] for n, array in arrays_of(model, SAMPLE).items()}
+    size = model.config["batch_size"]
+    few = {name: array[:size] for name, array in arrays_of(model, SAMPLE).items()}
     variables = {variable.op.name: variable for variable in model.variables}
     feed = fed(model.batch, few) | {model.lr: model.config["lr"]}
     scalars, arrays = model.session.run([model.watched_scalars, variables], feed)
@@ -84,7 +85,7 @@ def inspect(model) -> tuple[dict[str, float], dict[str, np.ndarray], bytes | Non
     arrays = {name: array for name, array in arrays.items() if array.size > 1}
     if model.summary is None:
         return scalars, arrays, None
-    few = {name: array[:BATCH] for name, array in model.load("valid").items()}
+    few = {name: array[:size] for name, array in model.load("valid").items()}
     return scalars, arrays, model.session.run(model.summary, fed(model.batch, few))
 
 
