@@ -25,11 +25,14 @@ LICENSE
 README.md
 command_line.py
 data/__init__.py
+data/digit_pictures.py
 data/download.py
 data/fake_digits.py
 data/loaders.py
 data/raw/.gitkeep
 docs/checkpoints.md
+docs/export.md
+docs/seven.jpg
 docs/write-a-model.md
 hpsearch/__init__.py
 hpsearch/commands.py
@@ -58,6 +61,13 @@ models/linear_regression.py
 models/mnist.py
 pyproject.toml
 results/.gitkeep
+serving/__init__.py
+serving/comparison.py
+serving/export.py
+serving/inputs.py
+serving/outputs.py
+serving/pictures.py
+serving/tables.py
 settings.py
 tests/conftest.py
 tests/kills.py
@@ -73,6 +83,7 @@ tests/test_patience.py
 tests/test_resume.py
 tests/test_run_folder.py
 tests/test_search.py
+tests/test_serving.py
 tests/test_settings.py
 tests/test_verification.py
 tests/toy.py
@@ -108,6 +119,9 @@ training/tensorflow_import.py
 training/variables.py
 training/verification.py
 """
+
+
+PICTURE = ".jpg"
 
 
 def files(folder):
@@ -151,7 +165,7 @@ def test_python_files_are_the_very_bytes_of_the_template(own_template, tmp_path)
 def test_no_jinja_is_left_in_a_render(template, pristine):
     for path in files(pristine):
         assert not has_jinja(path.relative_to(pristine).as_posix())
-        if path.suffix != ".py":
+        if path.suffix not in (".py", PICTURE):
             assert not has_jinja(path.read_text(encoding="utf-8")), path
     source = template / "{{cookiecutter.project_slug}}" / "pyproject.toml"
     assert has_jinja(source.read_text(encoding="utf-8"))
@@ -171,8 +185,15 @@ def test_every_name_is_allowed_on_windows_and_none_is_a_link(template, pristine)
     assert not any(map(portable, ["aux.py", "NUL", "a:b", "what?", "dot.", "space "]))
 
 
+def test_a_picture_is_copied_byte_for_byte(template, pristine):
+    picture = "docs/seven" + PICTURE
+    source = template / "{{cookiecutter.project_slug}}" / picture
+    assert (pristine / picture).read_bytes() == source.read_bytes()
+
+
 def test_lines_end_alike_wherever_the_template_was_checked_out(own_template, pristine, tmp_path):
-    assert [path for path in files(pristine) if b"\r" in path.read_bytes()] == []
+    texts = [path for path in files(pristine) if path.suffix != PICTURE]
+    assert [path for path in texts if b"\r" in path.read_bytes()] == []
     source = own_template / "{{cookiecutter.project_slug}}" / "pyproject.toml"
     source.write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
     project = render(own_template, tmp_path / "out")

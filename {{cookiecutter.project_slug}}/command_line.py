@@ -11,6 +11,7 @@ from training.contract import check_table
 STAGES = (
     Setting("infer", bool, False, "print predictions of the run in --result_dir"),
     Setting("evaluate", bool, False, "evaluate the run in --result_dir on its test split"),
+    Setting("export", bool, False, "write the run in --result_dir for other programs, to R/export"),
     Setting("verify", bool, False, "train the run in --result_dir again and compare, bit for bit"),
     Setting("search", str, None, "search the model's hyper-parameters",
             choices=("random", "hyperband", "lr")),
@@ -49,9 +50,12 @@ SHELL = (
     Setting("best", bool, False, "best known hyper-parameters; an explicit flag still wins",
             goes_with=("training", "search=lr")),
     Setting("force", bool, False, "promote a winner that is worse, too", goes_with=("promote",)),
-    Setting("input", str, None, "what to infer from: numbers with commas, or an image file",
+    Setting("input", str, None, "what to infer from: numbers with commas, a file .csv, .json, "
+            ".npy, .png or .jpg, a folder of pictures, or - (default: examples of valid)",
             goes_with=("infer",)),
-    Setting("output", str, None, "a .npz file for the predictions, instead of the screen",
+    Setting("format", str, None, "of the predictions (default: that of --output's name, or text)",
+            choices=("text", "json", "csv", "npy"), goes_with=("infer",)),
+    Setting("output", str, None, "a file for the predictions, instead of the screen",
             goes_with=("infer",)),
     Setting("help", bool, False, "show the flags of the model"),
 )  # fmt: skip
@@ -127,7 +131,9 @@ def check_combination(table, given):
     for name in ("model_name", "result_dir", "from_checkpoint"):
         if given.get(name) == "":  # most likely an unset variable of the shell
             raise ConfigError(f"--{name} is empty")
-    if stage in ("infer", "evaluate", "verify", "promote") and not given.get("result_dir"):
+    if stage in ("infer", "evaluate", "export", "verify", "promote") and not given.get(
+        "result_dir"
+    ):
         what = "a search" if stage == "promote" else "a trained run"
         raise ConfigError(f"--{stage} needs --result_dir=R, the folder of {what}")
     for setting in table:

@@ -5,6 +5,7 @@
     python main.py --result_dir=R                     resume the run in R
     python main.py --infer --result_dir=R --input=2   predictions
     python main.py --evaluate --result_dir=R          the test split
+    python main.py --export --result_dir=R            files for other programs, in R/export
     python main.py --verify --result_dir=R            train again and compare, bit for bit
     python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
     python main.py --search=hyperband --nb_process=2  a search for hyper-parameters
@@ -14,18 +15,23 @@ Exit status: 0; 2 for a wrong flag; 3 for a run that diverged; 130 and 143 after
 SIGTERM; 1 for all other errors.
 """
 
+import contextlib
 import shlex
 import sys
 import traceback
 from pathlib import Path
 
+import numpy as np
+
 import command_line
 from models import ConfigError, get_model_class, make_model
+from serving.export import export_model
+from serving.inputs import read_inputs
+from serving.outputs import check_format, write_predictions
 from training import loop, verification
 from training.checkpoints import Checkpoints
 from training.config import parse_step
 from training.evaluation import SAMPLE, count_examples
-from training.files import write_arrays
 from training.messages import (
     drop_what_nobody_reads,
     format_value,
@@ -35,7 +41,7 @@ from training.messages import (
 )
 from training.metrics import is_better
 from training.preparation import UNLOADED
-from training.provenance import recorded_config
+from training.provenance import recorded_config, recorded_status
 from training.run import Run
 from training.speed import advice
 
@@ -52,7 +58,7 @@ def main(argv: list[str]) -> int:
         text = given.pop("input", None)
         if given.get("search") or given.get("fullsearch") or given.get("promote"):
             return search(model_class, given)
-        output = given.pop("output", None)
+        form, output = given.pop("format", None), given.pop("output", None)
         stages = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
         config = {"model_name": model_class.__name__} | given
         if not stages:
@@ -62,8 +68,8 @@ def main(argv: list[str]) -> int:
         if not recorded_config(config["result_dir"]):
             raise FileNotFoundError(f"--result_dir={config['result_dir']} holds no run")
         if stages == ["infer"]:
-            return infer(config, text, output)
-        return evaluate(config) if stages == ["evaluate"] else verify(config)
+            return infer(config, text, form, output)
+        return {"evaluate": evaluate, "export": export, "verify": verify}[stages[0]](config)
     except KeyboardInterrupt:
         return fail("stopped at once; what was saved before is still there", 130)
     except ConfigError as error:
@@ -136,23 +142,24 @@ def trained(config):
     return make_model(config)
 
 
-def infer(config, text, output):
+def infer(config, text, format_name, output):
     """Say what answers to what; print the predictions, a line for each example, or save them."""
-    if output and not output.endswith(".npz"):
-        raise ConfigError(f"--output={output} must end in .npz: it holds NumPy arrays")
+    format_name = check_format(format_name, output)
     with trained(config) as model:
-        inputs = model.parse_input(text or "")
-        predictions = model.infer(inputs)
-    asked = f"--input={text}" if text else "examples of its own (no --input)"
-    print(f"Step {model.step} of {config['result_dir']} answers {asked}: {shapes(inputs)}")
+        inputs = read_inputs(model, text or "")
+        predictions = model.infer(inputs.arrays)
+    labels = {name: array for name, array in inputs.arrays.items() if array.ndim == 1}
+    labels |= {"file": np.array(inputs.names)} if inputs.names else {}
+    asked = f"--input={text}" if text else "examples of valid (no --input)"
+    notes = [
+        f"Step {model.step} of {config['result_dir']} answers {asked}: {shapes(inputs.arrays)}"
+    ]
+    notes += inputs.notes
+    for line in notes:  # what is read by a program has standard output for itself
+        print(line, file=sys.stdout if format_name == "text" or output else sys.stderr)
+    write_predictions(predictions, labels, format_name, output)
     if output:
-        write_arrays(Path(output).expanduser(), predictions)
         print(f"Written to {output}: {shapes(predictions)}")
-        return 0
-    for i in range(len(next(iter(inputs.values())))):
-        scalars = {name: array[i] for name, array in inputs.items() if array.ndim == 1}
-        outputs = {name: array[i] for name, array in predictions.items()}
-        print(f"{format_values(scalars) or f'example {i}'}: {format_values(outputs)}")
     return 0
 
 
@@ -163,6 +170,22 @@ def evaluate(config):
         with Run(model.config) as run:
             values = loop.evaluate_once(model, run, "test")["test"]
     print(f"test at step {model.step}: {format_values(values)} ({examples:,} examples)")
+    return 0
+
+
+def export(config):
+    """Write the files of a model for other programs, and say what each of them answers."""
+    path, step = Path(config["result_dir"]).expanduser(), config.get("step")
+    if step is None and recorded_status(path) == "diverged":
+        raise ValueError(f"{path} diverged; name a checkpoint from before: --step=N or --step=best")
+    with trained(config) as model:
+        # Without --step nobody may train there meanwhile.
+        with contextlib.nullcontext() if step else Run(model.config):
+            about = export_model(model, path / "export")
+    print(f"Exported step {about['step']} of {path} to {path / 'export'}")
+    for name, difference in about["differences"].items():
+        print(f"  {name}: its outputs differ from the model's by {format_value(difference, 2)}")
+    print(f"  model.tflite: {about['model.tflite']}")
     return 0
 
 

@@ -99,7 +99,7 @@ class Setting(NamedTuple):
 TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 PARSERS = {bool: lambda text: TRUTH[text.lower()], dict: json.loads}  # of other types: the type
 
-WITHOUT_SEARCH = ("training", "infer", "evaluate", "verify")  # the stages of a single run
+WITHOUT_SEARCH = ("training", "infer", "evaluate", "export", "verify")  # the stages of a single run
 RUN_SETTINGS = (
     Setting("max_iter", int, None, "training steps in total; a resumed run may raise it", 1, 10**9,
             resumable=True),
@@ -110,7 +110,7 @@ RUN_SETTINGS = (
     Setting("from_checkpoint", str, None, "folder of a run: start a new one from its checkpoint",
             goes_with=("training",)),
     Setting("step", str, None, "which checkpoint: a number or best (default: the newest)",
-            goes_with=("infer", "evaluate", "from_checkpoint")),
+            goes_with=("infer", "evaluate", "export", "from_checkpoint")),
     Setting("save_every", int, 1000, "steps between checkpoints; 0: only the first and the last",
             0, resumable=True),
     Setting("save_checkpoint_secs", float, 0.0, "seconds between further checkpoints, 0: off",

@@ -21,6 +21,7 @@ import tensorflow as tf  # noqa: E402
 
 from models import make_model  # noqa: E402
 from models.mnist import MNIST  # noqa: E402
+from serving.inputs import read_inputs  # noqa: E402
 from training import batches  # noqa: E402
 from training.digests import weights_sha256  # noqa: E402
 from training.loop import advance  # noqa: E402
@@ -122,7 +123,7 @@ def train(model):
         images = {model.batch[n]: a[:10] for n, a in model.load("valid").items()}
         found = {f"weights/{name}": array for name, array in model.weights().items()}
         found |= {f"valid/{name}": value for name, value in model.evaluate("valid").items()}
-        found |= {f"infer/{n}": a for n, a in model.infer(model.parse_input("")).items()}
+        found |= {f"infer/{n}": a for n, a in model.infer(read_inputs(model, "").arrays).items()}
         found["summary"] = np.frombuffer(model.session.run(model.summary, images), np.uint8)
         return [model.graph_sha256, weights_sha256(found)]
 

@@ -7,17 +7,16 @@ import shlex
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from runs import lines as records_of
 
 import command_line
-from models import MODELS, make_model
+from models import MODELS
 from training.files import PROJECT
 
 COMMON = """
     batch_size best beta1 beta2 clip_norm confirm debug decay_rate decay_steps deterministic
-    device dry_run eta eval_every eval_examples evaluate executor fixed_params force
+    device dry_run eta eval_every eval_examples evaluate executor export fixed_params force format
     from_checkpoint fullsearch help infer input jit keep_checkpoint_every_n_hours log_every lr
     lr_points lr_schedule max_iter max_to_keep min_iter model_name momentum nb_process optimizer
     output patience promote random_seed ranges ray_address result_dir save_checkpoint_secs
@@ -105,7 +104,9 @@ def test_help_comes_without_loading_tensorflow():
         ("--infer", ["--infer needs --result_dir"]),
         ("--evaluate", ["--evaluate needs --result_dir"]),
         ("--input=2", ["--input goes with --infer"]),
-        ("--output=x.npz", ["--output goes with --infer"]),
+        ("--output=x.npy", ["--output goes with --infer"]),
+        ("--format=csv", ["--format goes with --infer"]),
+        ("--export", ["--export needs --result_dir=R, the folder of a trained run"]),
         ("--eval_examples=0", ["--eval_examples=0", "at least 1"]),
         ("--step=2", ["--step goes with"]),
         ("--infer --result_dir=R --step=last", ["--step=last", "neither"]),
@@ -187,7 +188,7 @@ def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run)
     lines = output.split("\n", 1)[1]
     assert re.fullmatch(r"x = 1234\.5: y = 3\d{3}(\.\d+)?\nx = 20000\.5: y = [56]\d{4}.*\n", lines)
     status, output, _ = shell("--infer", f"--result_dir={folder}", "--step=0")
-    assert output.startswith(f"Step 0 of {folder} answers examples of its own (no --input): x ")
+    assert output.startswith(f"Step 0 of {folder} answers examples of valid (no --input): x ")
     before = records_of(folder / "metrics.jsonl")
     for _ in range(2):
         status, output, _ = shell("--evaluate", f"--result_dir={folder}")
@@ -260,24 +261,6 @@ def test_a_contradiction_on_resume_is_told_before_tensorflow_is_imported(line_ru
     answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert answer.returncode == 2 and "lr=0.5 (now 0.1)" in answer.stderr
     assert answer.stdout == "loaded: False\n"
-
-
-def test_predictions_go_to_a_file_of_arrays(shell, line_run, tmp_path):
-    flags = ["--infer", f"--result_dir={line_run[0]}", "--input=2,-1"]
-    status, output, errors = shell(*flags, f"--output={tmp_path / 'here.npz'}")
-    assert (status, errors) == (0, "")
-    assert output.endswith(f"Written to {tmp_path / 'here.npz'}: y float32 [2]\n")
-    with (
-        np.load(tmp_path / "here.npz") as arrays,
-        make_model({"result_dir": str(line_run[0])}) as model,
-    ):
-        model.restore()
-        expected = model.infer({"x": np.array([2, -1], np.float32)})["y"]
-        assert np.array_equal(arrays["y"], expected) and arrays["y"].dtype == np.float32
-    assert_refused(shell(*flags, "--output=here.json"), "--output=here.json", ".npz")
-    nowhere = tmp_path / "none" / "here.npz"
-    answer = shell(*flags, f"--output={nowhere}")
-    assert answer[0] == 1 and answer[2] == f"error: {nowhere}: No such file or directory\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell")

@@ -57,7 +57,7 @@ def test_linear_regression_infers_about_6_at_2_and_draws_the_line(line_run):
     folder, _ = line_run
     with make_model({"result_dir": str(folder)}) as model:
         model.restore()
-        assert model.infer(model.parse_input("2"))["y"] == pytest.approx([6], abs=0.6)
+        assert model.infer({"x": np.float32([2])})["y"] == pytest.approx([6], abs=0.6)
     assert (folder / "fit.png").read_bytes().startswith(PNG)
 
 
@@ -116,32 +116,6 @@ def test_an_evaluation_averages_over_every_example(finished):
         predicted = model.infer({"images": arrays["images"]})["digit"]
         expected = np.mean(predicted == arrays["labels"])
         assert model.evaluate("valid")["accuracy"] == pytest.approx(expected, abs=1e-9)
-
-
-def test_mnist_reads_images_for_inference_and_refuses_others(finished, tmp_path):
-    folder, _ = finished
-    with make_model({"result_dir": str(folder)}) as model:
-        model.restore()
-        images = model.parse_input("")["images"]
-        np.save(tmp_path / "images.npy", images)
-        again = model.parse_input(str(tmp_path / "images.npy"))
-        assert np.array_equal(again["images"], images)
-        from matplotlib.image import imsave
-
-        imsave(tmp_path / "digit.png", np.stack([images[3]] * 3, axis=-1))
-        one = model.parse_input(str(tmp_path / "digit.png"))
-        assert np.array_equal(one["images"], images[3:4])
-        assert model.infer(one)["probability"].shape == (1,)
-        np.save(tmp_path / "flat.npy", images.reshape(10, -1))
-        (tmp_path / "no.png").write_bytes(b"no picture")
-        for name, message in [
-            ("flat.npy", "must hold uint8"),
-            ("no.png", "cannot be read as .npy or .png"),
-            ("none.npy", "No such file"),
-            ("images.txt", "cannot be read as .npy or .png"),
-        ]:
-            with pytest.raises(ConfigError, match=message):
-                model.parse_input(str(tmp_path / name))
 
 
 def test_gpu_memory_is_taken_as_it_is_needed(small):

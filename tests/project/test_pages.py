@@ -10,6 +10,7 @@ import pytest
 from runs import digests, train
 
 from models import MODELS, make_model
+from serving.inputs import read_inputs
 from training.files import PROJECT
 
 STEPS = {"ConvNet": 30, "CircleGAN": 300, "Signs": 60}
@@ -100,7 +101,7 @@ def test_a_recipe_learns_and_resumes_to_the_same_bits(registered, tmp_path, name
         assert losses[1] < 0.9 * losses[0]
         values = model.evaluate("valid")
         assert np.isfinite(list(values.values())).all() and model.objective[0] in values
-        few = model.parse_input("")
+        few = read_inputs(model, "").arrays
         assert {len(array) for array in model.infer(few).values()} == {10}
     train(config | {"result_dir": paused}, until=steps // 3)
     train({"result_dir": paused})
@@ -129,7 +130,7 @@ def test_tied_weights_are_one_matrix(registered):
     registered("Autoencoder")
     with make_model({"model_name": "Autoencoder", "fake_data": True, "random_seed": 1}) as model:
         weights = model.weights()
-        few = model.parse_input("")
+        few = read_inputs(model, "").arrays
         code = model.infer(few)["code"]
         with model.eager() as batch:
             drawn = model.inference(batch, training=False)

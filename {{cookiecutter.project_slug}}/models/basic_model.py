@@ -83,11 +83,12 @@ class BasicModel:
         """Build further TensorBoard summaries, of --batch_size valid examples: v1 summary ops."""
         return []
 
-    def parse_input(self, text: str) -> Arrays:
-        """Return what --input means, as {name: array [examples, ...]}; "" is a few examples."""
-        if text:
-            raise ConfigError(f"--input: {type(self).__name__} infers from examples of valid only")
-        return {name: array[:10] for name, array in self.load("valid").items()}
+    def picture(self, image) -> tuple[np.ndarray, str] | None:
+        """Make an example of a picture of --input, a PIL image: (array, what was done, in words).
+
+        By default, None, it is resized to the input. The docstring of your own goes with an export.
+        """
+        return None
 
     def report(self, folder: Path) -> list[str]:
         """Write images into the run's folder at its end; return lines to show."""

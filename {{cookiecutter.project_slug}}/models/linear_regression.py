@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.basic_model import BasicModel
-from settings import ConfigError, Setting, optimization
+from settings import Setting, optimization
 from training.batches import random_stream
 
 POINTS = 100
@@ -56,13 +56,6 @@ class LinearRegression(BasicModel):
         """Where the points lie, and where the line has them."""
         values = {"x": batch["x"], "y": batch["y"], "line": outputs}
         return [tf.compat.v1.summary.histogram(name, array) for name, array in values.items()]
-
-    def parse_input(self, text):
-        """Numbers with commas: --input=2 or --input=-1,0.5; by default 2, where y is about 6."""
-        try:
-            return {"x": np.array([float(x) for x in (text or "2").split(",")], np.float32)}
-        except ValueError:
-            raise ConfigError(f"--input={text} is not a list of numbers such as 2,-1.5") from None
 
     def report(self, folder):
         """Draw fit.png; say how far the line is from the least-squares solution."""

@@ -6,15 +6,13 @@
 test split: between 98.1 and 98.3 % for ten seeds.
 """
 
-from pathlib import Path
-
-import numpy as np
 import tensorflow as tf
 
+from data.digit_pictures import digit_image
 from data.fake_digits import fake_digits
 from data.loaders import load_mnist
 from models.basic_model import BasicModel
-from settings import ConfigError, Setting, optimization
+from settings import Setting, optimization
 
 PIXELS, CLASSES = 28 * 28, 10
 
@@ -72,26 +70,8 @@ class MNIST(BasicModel):
             tf.compat.v1.summary.histogram("logits", outputs),
         ]
 
-    def parse_input(self, text):
-        """Images of 28 x 28 grey levels: a .npy file, uint8 [n, 28, 28], or a .png of one digit."""
-        if not text:
-            return super().parse_input(text)
-        images = read_images(Path(text))
-        if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
-            found = f"{images.dtype} {list(images.shape)}"
-            raise ConfigError(f"--input={text} must hold uint8 [n, 28, 28], not {found}")
-        return {"images": images}
-
-
-def read_images(path):
-    """The images in a .npy or .png file, [n, height, width]; ConfigError if it is neither."""
-    try:
-        if path.suffix == ".npy":  # not np.load, which also opens archives and pickles
-            return np.lib.format.open_memmap(path, mode="r")
-        from matplotlib.image import imread  # slow to import, and only needed here
-
-        pixels = imread(path, format="png")
-        grey = pixels[..., :3].mean(-1) if pixels.ndim == 3 else pixels
-        return np.round(255 * grey).astype(np.uint8)[np.newaxis]
-    except Exception as error:  # a damaged file raises nearly anything in these libraries
-        raise ConfigError(f"--input={path} cannot be read as .npy or .png: {error}") from None
+    def picture(self, image):
+        """Grey levels of a digit: 0 for the background, up to 255; its longer side has 20 pixels,
+        its centre of mass is in the middle of 28 x 28.
+        """
+        return digit_image(image)

@@ -35,11 +35,11 @@ ROWS = [
     ["training.loop"],
     ["training.speed", "training.verification"],
     ["models"],
-    ["hpsearch"],
+    ["hpsearch", "serving"],
     ["command_line"],
     ["main"],
 ]
-FOLDERS = ("data", "training", "models", "hpsearch")
+FOLDERS = ("data", "training", "models", "hpsearch", "serving")
 
 
 def row_of(module):

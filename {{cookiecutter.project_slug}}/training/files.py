@@ -7,8 +7,6 @@ import logging
 import os
 from pathlib import Path
 
-import numpy as np
-
 log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -55,14 +53,14 @@ def overwrite(path: Path, text: str) -> None:
         file.truncate()
 
 
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write {name: array} to an .npz file, in place of an older one."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in place of an older one: complete or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
