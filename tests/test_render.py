@@ -79,12 +79,14 @@ tests/toy.py
 training/__init__.py
 training/batches.py
 training/checkpoints.py
+training/checks.py
 training/compilation.py
 training/config.py
 training/contract.py
 training/device.py
 training/digests.py
 training/divergence.py
+training/doctor.py
 training/evaluation.py
 training/events.py
 training/files.py
@@ -104,6 +106,7 @@ training/run.py
 training/signals.py
 training/speed.py
 training/steps.py
+training/tensorflow_checks.py
 training/tensorflow_import.py
 training/variables.py
 training/verification.py

@@ -9,6 +9,7 @@
     python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
     python main.py --search=hyperband --nb_process=2  a search for hyper-parameters
     python main.py --model_name=MNIST --help          every flag of a model
+    python main.py --doctor                           what is wrong on this machine
 
 Exit status: 0; 2 for a wrong flag; 3 for a run that diverged; 130 and 143 after Ctrl-C and
 SIGTERM; 1 for all other errors.
@@ -19,25 +20,30 @@ import sys
 import traceback
 from pathlib import Path
 
-import command_line
-from models import ConfigError, get_model_class, make_model
-from training import loop, verification
-from training.checkpoints import Checkpoints
-from training.config import parse_step
-from training.evaluation import SAMPLE, count_examples
-from training.files import write_arrays
-from training.messages import (
-    drop_what_nobody_reads,
-    format_value,
-    format_values,
-    main_command,
-    one_line,
-)
-from training.metrics import is_better
-from training.preparation import UNLOADED
-from training.provenance import recorded_config
-from training.run import Run
-from training.speed import advice
+from training import doctor
+
+try:
+    import command_line
+    from models import ConfigError, get_model_class, make_model
+    from training import loop, verification
+    from training.checkpoints import Checkpoints
+    from training.config import parse_step
+    from training.evaluation import SAMPLE, count_examples
+    from training.files import write_arrays
+    from training.messages import (
+        drop_what_nobody_reads,
+        format_value,
+        format_values,
+        main_command,
+        one_line,
+    )
+    from training.metrics import is_better
+    from training.preparation import UNLOADED
+    from training.provenance import recorded_config
+    from training.run import Run
+    from training.speed import advice
+except Exception as error:  # in a broken environment, the doctor still says why
+    sys.exit(doctor.instead_of(error))
 
 
 def main(argv: list[str]) -> int:
@@ -49,6 +55,8 @@ def main(argv: list[str]) -> int:
             command_line.print_help(__doc__, model_class)
             return 0
         debug = given.get("debug", False)
+        if given.get("doctor"):
+            return doctor.examine(given.get("result_dir"))
         text = given.pop("input", None)
         if given.get("search") or given.get("fullsearch") or given.get("promote"):
             return search(model_class, given)

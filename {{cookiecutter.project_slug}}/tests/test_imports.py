@@ -37,6 +37,7 @@ ROWS = [
     ["models"],
     ["hpsearch"],
     ["command_line"],
+    ["training.checks", "training.tensorflow_checks", "training.doctor"],
     ["main"],
 ]
 FOLDERS = ("data", "training", "models", "hpsearch")
