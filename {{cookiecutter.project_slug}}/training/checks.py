@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 OK, NOTE, FAULT = "ok", "note", "fault"
@@ -135,7 +136,7 @@ def results(asked):
             write_atomically(Path(trial, "file"), "removed again")
             if not locks_work(Path(trial)):
                 return FAULT, f"{there} gives one lock to two processes: {OTHER_FOLDER}"
-    except NotImplementedError:  # by a file system of some networks
+    except (NotImplementedError, UserWarning):  # on file systems of some networks
         return FAULT, f"{there} has no locks: {OTHER_FOLDER}"
     except (OSError, ValueError) as error:
         return FAULT, f"{one_line(error)}: {OTHER_FOLDER}"
@@ -146,7 +147,9 @@ def locks_work(folder):
     """Whether a folder that is locked cannot be locked again."""
     from training.folders import locked
 
-    first = locked(folder, str)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of filelock, if it must take a weaker lock
+        first = locked(folder, str)
     try:
         locked(folder, str).release()
         return False
