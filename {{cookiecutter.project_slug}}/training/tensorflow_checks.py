@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from training import processors
 from training.checks import FAULT, NOTE, OK, what_was_raised
+from training.contract import check_table
 from training.device import prepare_device, session_config
 from training.messages import one_line
 
@@ -19,11 +20,13 @@ DEVICES = Path("/dev")  # where Linux has a file nvidia0 for the first GPU
 def models():
     """Whether the files of the models can be imported, and their tables make flags."""
     try:
-        import command_line
+        from command_line import SEARCH, SHELL, STAGES
         from models import MODELS
 
-        for name in MODELS:
-            command_line.parse(["main.py", f"--model_name={name}"])
+        for model_class in MODELS.values():
+            check_table(model_class, (*STAGES, *SEARCH, *SHELL))
+    except ValueError as error:
+        return FAULT, str(error)  # with what to do
     except Exception as error:
         return FAULT, f"{what_was_raised(error)}: python main.py --debug shows where"
     return OK, ", ".join(MODELS)
