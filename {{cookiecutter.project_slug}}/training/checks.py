@@ -125,7 +125,6 @@ def results(asked):
     """Whether files can be written and folders locked where results will go."""
     from training.files import write_atomically
     from training.folders import check_path
-    from training.messages import one_line
 
     path, there = results_folder(asked)
     if not there.is_dir():
@@ -138,8 +137,10 @@ def results(asked):
                 return FAULT, f"{there} gives one lock to two processes: {OTHER_FOLDER}"
     except (NotImplementedError, UserWarning):  # on file systems of some networks
         return FAULT, f"{there} has no locks: {OTHER_FOLDER}"
-    except (OSError, ValueError) as error:
-        return FAULT, f"{one_line(error)}: {OTHER_FOLDER}"
+    except OSError as error:
+        return FAULT, f"{there} cannot be written ({error.strerror or error}): {OTHER_FOLDER}"
+    except ValueError as error:  # of check_path
+        return FAULT, f"{error}: {OTHER_FOLDER}"
     return OK, f"{there} can be written and locked"
 
 
