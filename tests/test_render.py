@@ -34,6 +34,10 @@ docs/checkpoints.md
 docs/export.md
 docs/seven.jpg
 docs/write-a-model.md
+doctor/__init__.py
+doctor/checks.py
+doctor/examination.py
+doctor/tensorflow_checks.py
 hpsearch/__init__.py
 hpsearch/commands.py
 hpsearch/confirmation.py
@@ -69,6 +73,7 @@ serving/outputs.py
 serving/pictures.py
 serving/tables.py
 settings.py
+stages.py
 tests/conftest.py
 tests/kills.py
 tests/runs.py

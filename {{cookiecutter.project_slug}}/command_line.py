@@ -17,6 +17,7 @@ STAGES = (
             choices=("random", "hyperband", "lr")),
     Setting("fullsearch", bool, False, "hyperband, then lr, then hyperband with the best lr"),
     Setting("promote", bool, False, "make the winner of the search in --result_dir the --best"),
+    Setting("doctor", bool, False, "say what is wrong on this machine, and what to do about it"),
 )  # fmt: skip
 SEARCHES = ("search", "fullsearch")
 SEARCH = (
@@ -140,6 +141,10 @@ def check_combination(table, given):
         if given.get(setting.name, False) is False:
             continue
         setting.check(given[setting.name])
+        if stage == "doctor" and setting.name not in ("doctor", "result_dir", "help"):
+            raise ConfigError(
+                f"--{setting.name} does not go with --doctor, which checks everything"
+            )
         conditions = setting.goes_with
         if conditions and not any(holds(condition, stage, given) for condition in conditions):
             names = ", ".join(c if c == "training" else f"--{c}" for c in conditions)

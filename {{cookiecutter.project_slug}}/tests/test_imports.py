@@ -37,9 +37,10 @@ ROWS = [
     ["models"],
     ["hpsearch", "serving"],
     ["command_line"],
+    ["doctor", "stages"],
     ["main"],
 ]
-FOLDERS = ("data", "training", "models", "hpsearch", "serving")
+FOLDERS = ("data", "training", "models", "hpsearch", "serving", "doctor")
 
 
 def row_of(module):
@@ -63,7 +64,7 @@ def wrong_imports(module, text):
     return [name for name in imports(text) if (row_of(name) or 0) > row]
 
 
-files = [PROJECT / "settings.py", PROJECT / "command_line.py", PROJECT / "main.py"]
+files = [PROJECT / f"{name}.py" for name in ("settings", "command_line", "stages", "main")]
 files += [path for folder in FOLDERS for path in sorted((PROJECT / folder).glob("*.py"))]
 
 

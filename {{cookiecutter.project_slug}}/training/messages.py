@@ -10,6 +10,7 @@ import logging
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def as_flags(settings: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException | str) -> str:
     """What an exception says, in one line; TensorFlow puts pages about its graph before it."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
@@ -101,6 +102,14 @@ def one_line(error: BaseException) -> str:
     said = [after for line, after in zip(lines, lines[1:], strict=False) if line[:6] == "Node: "]
     said += [line for line in lines if not line.startswith("Graph execution error")]
     return said[0] if said else type(error).__name__
+
+
+def fail(error: BaseException | str, status: int, debug: bool = False) -> int:
+    """Print one line about what went wrong, and with --debug the traceback. Returns the status."""
+    if debug:
+        traceback.print_exc()
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    return status
 
 
 def format_value(value: Any, digits: int = 6) -> str:

@@ -18,8 +18,6 @@ import sys
 import tempfile
 import types
 
-import numpy as np
-
 # Messages that the native libraries write before they read TF_CPP_MIN_LOG_LEVEL.
 NOISE = re.compile(
     rb"[IW]\d{4} |\d{4}-\d\d-\d\d [\d:.]+: [IW] "
@@ -33,8 +31,8 @@ def import_lazily() -> None:
     if "tensorflow" in sys.modules:
         return
     spec = importlib.util.find_spec("tensorflow")
-    if spec is None:
-        raise SystemExit("error: TensorFlow is not installed; see Install in README.md")
+    if spec is None:  # and `import tensorflow` will say so
+        return
     module = importlib.util.module_from_spec(spec)
     del module.__path__  # Python asks for it when it looks for a module within tensorflow
     module.__class__ = LazyTensorFlow
@@ -86,6 +84,8 @@ class KerasLater(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             raise ImportError("Keras is loaded when it is first used")
         sys.meta_path.remove(self)
         module.__loader__ = module.__spec__.loader = self.loader
+        import numpy as np  # here: without any package, main.py --doctor needs this file
+
         python, numpy = random.getstate(), np.random.get_state()
         try:
             self.loader.exec_module(module)
