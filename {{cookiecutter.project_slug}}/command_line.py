@@ -17,6 +17,7 @@ STAGES = (
             choices=("random", "hyperband", "lr")),
     Setting("fullsearch", bool, False, "hyperband, then lr, then hyperband with the best lr"),
     Setting("promote", bool, False, "make the winner of the search in --result_dir the --best"),
+    Setting("board", bool, False, "start TensorBoard on the runs in --result_dir (default: all)"),
     Setting("doctor", bool, False, "say what is wrong on this machine, and what to do about it"),
 )  # fmt: skip
 SEARCHES = ("search", "fullsearch")
@@ -58,9 +59,14 @@ SHELL = (
             choices=("text", "json", "csv", "npy"), goes_with=("infer",)),
     Setting("output", str, None, "a file for the predictions, instead of the screen",
             goes_with=("infer",)),
+    Setting("port", int, None, "of TensorBoard (default: 6006, or the next free one)", 0, 65535,
+            goes_with=("board",)),
     Setting("help", bool, False, "show the flags of the model"),
 )  # fmt: skip
-
+ALONE = {  # stages that take few flags: which ones, and why no others
+    "doctor": (("result_dir",), "which checks everything"),
+    "board": (("result_dir", "model_name", "port", "debug"), "which shows runs as they are"),
+}
 
 TUTORIALS = {  # flags of TensorFlow's tutorials and of the articles: ours
     "learning_rate": "--lr",
@@ -141,10 +147,9 @@ def check_combination(table, given):
         if given.get(setting.name, False) is False:
             continue
         setting.check(given[setting.name])
-        if stage == "doctor" and setting.name not in ("doctor", "result_dir", "help"):
-            raise ConfigError(
-                f"--{setting.name} does not go with --doctor, which checks everything"
-            )
+        names, reason = ALONE.get(stage, ((), ""))
+        if reason and setting.name not in (stage, "help", *names):
+            raise ConfigError(f"--{setting.name} does not go with --{stage}, {reason}")
         conditions = setting.goes_with
         if conditions and not any(holds(condition, stage, given) for condition in conditions):
             names = ", ".join(c if c == "training" else f"--{c}" for c in conditions)

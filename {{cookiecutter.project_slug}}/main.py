@@ -10,6 +10,7 @@
     python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
     python main.py --search=hyperband --nb_process=2  a search for hyper-parameters
     python main.py --model_name=MNIST --help          every flag of a model
+    python main.py --board                            TensorBoard, on all runs
     python main.py --doctor                           what is wrong on this machine
 
 Exit status: 0; 2 for a wrong flag; 3 for a run that diverged; 130 and 143 after Ctrl-C and

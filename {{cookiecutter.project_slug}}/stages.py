@@ -9,10 +9,11 @@ import numpy as np
 
 import command_line
 from models import get_model_class, make_model
+from serving import board
 from serving.export import export_model
 from serving.inputs import read_inputs
 from serving.outputs import check_format, write_predictions
-from training import loop, verification
+from training import folders, loop, verification
 from training.checkpoints import Checkpoints
 from training.config import parse_step
 from training.evaluation import SAMPLE, count_examples
@@ -30,6 +31,8 @@ def run(model_class: type, given: dict) -> int:
     text, form, output = (given.pop(name, None) for name in ("input", "format", "output"))
     if given.get("search") or given.get("fullsearch") or given.get("promote"):
         return search(model_class, given)
+    if given.get("board"):
+        return show_board(given)
     asked = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
     config = {"model_name": model_class.__name__} | given
     if not asked:
@@ -71,7 +74,7 @@ def train(config):
     for line in filter(None, (warning, faster)):
         print(line)
     print(f"Next: {main_command()} --infer --result_dir={folder}")
-    print(f"      tensorboard --logdir {logs}")
+    print(f"      {main_command()} --board --result_dir={logs}")
     return 0
 
 
@@ -164,6 +167,14 @@ def search(model_class, given):
 
     options = {s.name: given.get(s.name, s.default) for s in command_line.SEARCH}
     return commands.search(model_class, given, options)
+
+
+def show_board(given):
+    """Serve TensorBoard on a folder, on a model's runs or on all, until Ctrl-C, its usual end."""
+    folder = given.get("result_dir") or folders.RESULTS / given.get("model_name", "")
+    with contextlib.suppress(KeyboardInterrupt):
+        board.serve(Path(folder).expanduser(), given.get("port"))
+    return 0
 
 
 def shapes(arrays):

@@ -104,9 +104,8 @@ def test_what_is_missing_but_not_needed_is_a_note(examine, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda command: None)
     status, lines = examine()
     assert status == 0
-    assert {lines[title][0] for title in ("data", "git", "TensorBoard")} == {"note"}
+    assert {lines[title][0] for title in ("data", "git")} == {"note"}
     assert "python data/download.py" in lines["data"][1]
-    assert "python -m tensorboard.main" in lines["TensorBoard"][1]
     assert "it is not installed" in lines["git"][1]
 
 
