@@ -123,6 +123,8 @@ RUN_SETTINGS = (
     Setting("eval_every", int, 1000, "steps between evaluations, with summaries", 1,
             resumable=True),
     Setting("eval_examples", int, 1000, "training examples to evaluate", 1, resumable=True),
+    Setting("trace_every", int, 0, "steps between traces of each operation's time and memory; 0: "
+            "off", 0, 10**9, resumable=True, goes_with=("training",)),
     Setting("patience", int, 0, "end a run after so many evaluations without a better objective on "
             "valid; 0: never", 0, 10**9, resumable=True, goes_with=("training",)),
     Setting("fake_data", bool, False, "train on generated images: no download"),

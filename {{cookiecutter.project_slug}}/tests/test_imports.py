@@ -30,7 +30,7 @@ ROWS = [
         "training.variables",
     ],
     ["training.checkpoints", "training.events", "training.metrics", "training.provenance"],
-    ["training.divergence", "training.loss_picture", "training.preparation"],
+    ["training.divergence", "training.loss_picture", "training.preparation", "training.traces"],
     ["training.run"],
     ["training.loop"],
     ["training.speed", "training.verification"],

@@ -14,24 +14,17 @@ def drawing(graph: "tf.Graph", roots) -> "tf.compat.v1.GraphDef":
     The scope "inference" is taken out of the names, so that the variables of a layer lie in the
     same box as its operations.
     """
-    definition = graph.as_graph_def(add_shapes=True)
+    definition, names = graph.as_graph_def(add_shapes=True), drawn_names(graph, roots)
     nodes = {node.name: node for node in definition.node}
-    roots = [getattr(root, "op", root).name for root in tf.nest.flatten(roots)]
-    needed = reachable(roots, lambda name: map(plain, nodes[name].input))
-    names, taken = {}, set(needed)
-    for name in needed:  # a name that is taken is kept as it is
-        short = re.sub(r"(^|/)inference/", r"\1", name)
-        names[name] = name if short in taken else short
-        taken.add(short)
     functions = {function.signature.name: function for function in definition.library.function}
     called = reachable(
-        [name for node in needed for name in calls(nodes[node], functions)],
+        [name for node in names for name in calls(nodes[node], functions)],
         lambda name: [n for node in functions[name].node_def for n in calls(node, functions)],
     )
     drawn = tf.compat.v1.GraphDef(versions=definition.versions)
     drawn.library.function.extend(f for name, f in functions.items() if name in called)
     for node in definition.node:
-        if node.name in needed:
+        if node.name in names:
             inputs = [text.replace(plain(text), names[plain(text)], 1) for text in node.input]
             copy = drawn.node.add()
             copy.CopyFrom(node)
@@ -41,14 +34,36 @@ def drawing(graph: "tf.Graph", roots) -> "tf.compat.v1.GraphDef":
     return drawn
 
 
-def reachable(names, following) -> dict[str, None]:
-    """The names, and all that follow from them, in a fixed order."""
-    found, waiting = {}, list(names)
+def drawn_names(graph: "tf.Graph", roots) -> dict[str, str]:
+    """The names of the operations that `roots` need, and the names with which they are drawn."""
+    roots = [operation_of(root) for root in tf.nest.flatten(roots)]
+    needed = [operation.name for operation in reachable(roots, before)]
+    names, taken = {}, set(needed)
+    for name in needed:  # a name that is taken is kept as it is
+        short = re.sub(r"(^|/)inference/", r"\1", name)
+        names[name] = name if short in taken else short
+        taken.add(short)
+    return names
+
+
+def operation_of(root):
+    """The operation of a tensor, or the operation itself."""
+    return getattr(root, "op", root)
+
+
+def before(operation) -> list:
+    """The operations for which one has to wait: those of its inputs, then the others."""
+    return [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
+
+
+def reachable(roots, following) -> dict:
+    """The roots, and all that follow from them, as the keys of a dictionary in a fixed order."""
+    found, waiting = {}, list(roots)
     while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = None
-            waiting += following(name)
+        one = waiting.pop()
+        if one not in found:
+            found[one] = None
+            waiting += following(one)
     return found
 
 

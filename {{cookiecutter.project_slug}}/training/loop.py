@@ -20,6 +20,7 @@ from training.progress import Progress
 from training.provenance import as_dict, read_provenance, recorded_config
 from training.run import Origin, Run
 from training.signals import StopSignals
+from training.traces import record as record_trace
 
 log = logging.getLogger(__name__)
 EVALUATED = (SAMPLE, "valid")  # at each evaluation
@@ -53,7 +54,8 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
         run.start(model, origin)
         with Progress(model.step, last, config["batch_size"]) as progress:
             try:
-                chunks = advance(model, last, config["eval_every"], config["save_every"])
+                intervals = (config[n] for n in ("eval_every", "save_every", "trace_every"))
+                chunks = advance(model, last, *intervals)
                 stalled = why_stalled(run.metrics, config, model.objective)
                 while not (stop.received or stalled):
                     if (losses := next(chunks, None)) is None:
@@ -64,6 +66,8 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                         result |= (values := evaluate_and_show(model))
                         improved = run.log_evaluation(model.step, values)
                         stalled = why_stalled(run.metrics, config, model.objective)
+                    if config["trace_every"] and model.step % config["trace_every"] == 0:
+                        record_trace(model, run)
                     improved = improved and config["save_every"] > 0
                     if improved or run.checkpoints.is_due(model.step):
                         run.save()

@@ -6,6 +6,7 @@ metrics.jsonl   one line per record: step, split, loss, the model's metrics; tra
 train.log       the messages of the run, as on the console
 checkpoints/    see training/checkpoints.py
 train/ valid/   TensorBoard's files, see training/events.py
+traces/         with --trace_every, see training/traces.py
 """
 
 import contextlib
