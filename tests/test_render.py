@@ -103,6 +103,7 @@ training/repeatable.py
 training/run.py
 training/signals.py
 training/speed.py
+training/status.py
 training/steps.py
 training/tensorflow_import.py
 training/variables.py
