@@ -57,6 +57,11 @@ models/layers.py
 models/linear_regression.py
 models/mnist.py
 pyproject.toml
+reports/__init__.py
+reports/compare.py
+reports/formats.py
+reports/groups.py
+reports/runs.py
 results/.gitkeep
 settings.py
 tests/conftest.py
@@ -65,6 +70,7 @@ tests/runs.py
 tests/test_batches.py
 tests/test_branches.py
 tests/test_checkpoints.py
+tests/test_compare.py
 tests/test_divergence.py
 tests/test_every_model.py
 tests/test_imports.py

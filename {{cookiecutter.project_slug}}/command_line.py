@@ -15,6 +15,7 @@ STAGES = (
     Setting("search", str, None, "search the model's hyper-parameters",
             choices=("random", "hyperband", "lr")),
     Setting("fullsearch", bool, False, "hyperband, then lr, then hyperband with the best lr"),
+    Setting("compare", bool, False, "compare runs: the folders named after it, or all in results"),
     Setting("promote", bool, False, "make the winner of the search in --result_dir the --best"),
 )  # fmt: skip
 SEARCHES = ("search", "fullsearch")
@@ -53,6 +54,10 @@ SHELL = (
             goes_with=("infer",)),
     Setting("output", str, None, "a .npz file for the predictions, instead of the screen",
             goes_with=("infer",)),
+    Setting("sort_by", str, None, "a column, such as valid_loss, lr or duration (default: the "
+            "model's objective on valid)", goes_with=("compare",)),
+    Setting("format", str, "text", "of the table", choices=("text", "csv", "json", "markdown"),
+            goes_with=("compare",)),
     Setting("help", bool, False, "show the flags of the model"),
 )  # fmt: skip
 
@@ -76,7 +81,10 @@ TUTORIALS = {  # flags of TensorFlow's tutorials and of the articles: ours
 
 
 def parse(argv: list[str]) -> tuple[type, dict[str, Any]]:
-    """Return (model class, {flag: value} of what was given); ConfigError if anything is wrong."""
+    """Return (model class, {flag: value} of what was given); ConfigError if anything is wrong.
+
+    The folders that stand after --compare are given["folders"].
+    """
     argv = ["--help" if text == "-h" else text for text in argv]
     try:
         early, _ = parse_with((*SHELL, *RUN_SETTINGS), argv, known_only=True)
@@ -88,10 +96,10 @@ def parse(argv: list[str]) -> tuple[type, dict[str, Any]]:
         raise ConfigError(unknown_flag(error.flagname, model_class, table)) from None
     except flags.Error as error:
         raise ConfigError(str(error).replace("flag --", "--", 1)) from None
-    if rest:
+    if rest and not given.get("compare"):
         raise ConfigError(f"{rest[0]!r} is not a flag; settings are given as --name=value")
     check_combination(table, given)
-    return model_class, given
+    return model_class, given | ({"folders": rest} if rest else {})
 
 
 def parse_with(table, argv, known_only):
@@ -130,6 +138,9 @@ def check_combination(table, given):
     if stage in ("infer", "evaluate", "verify", "promote") and not given.get("result_dir"):
         what = "a search" if stage == "promote" else "a trained run"
         raise ConfigError(f"--{stage} needs --result_dir=R, the folder of {what}")
+    others = [n for n in given if n not in ("compare", "sort_by", "format", "debug", "help")]
+    if stage == "compare" and others:
+        raise ConfigError(f"--{others[0]} does not go with --compare: name folders after it")
     for setting in table:
         if given.get(setting.name, False) is False:
             continue

@@ -6,6 +6,7 @@
     python main.py --infer --result_dir=R --input=2   predictions
     python main.py --evaluate --result_dir=R          the test split
     python main.py --verify --result_dir=R            train again and compare, bit for bit
+    python main.py --compare F --sort_by=valid_loss   a table of the runs in F; default: results
     python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
     python main.py --search=hyperband --nb_process=2  a search for hyper-parameters
     python main.py --model_name=MNIST --help          every flag of a model
@@ -50,6 +51,8 @@ def main(argv: list[str]) -> int:
             return 0
         debug = given.get("debug", False)
         text = given.pop("input", None)
+        if given.get("compare"):
+            return compare(given)
         if given.get("search") or given.get("fullsearch") or given.get("promote"):
             return search(model_class, given)
         output = given.pop("output", None)
@@ -175,6 +178,13 @@ def verify(config):
     for line in verdict.lines:
         print(line)
     return 0 if verdict.equal else 1
+
+
+def compare(given):
+    """Print runs beside each other."""
+    from reports.compare import compare  # its library for tables, rich, is slow to import
+
+    return compare(given.get("folders", []), given.get("sort_by"), given.get("format", "text"))
 
 
 def search(model_class, given):

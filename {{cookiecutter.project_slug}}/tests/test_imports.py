@@ -41,11 +41,11 @@ ROWS = [
     ["training.loop"],
     ["training.speed", "training.verification"],
     ["models"],
-    ["hpsearch"],
+    ["hpsearch", "reports"],
     ["command_line"],
     ["main"],
 ]
-FOLDERS = ("data", "training", "models", "hpsearch")
+FOLDERS = ("data", "training", "models", "hpsearch", "reports")
 
 
 def row_of(module):

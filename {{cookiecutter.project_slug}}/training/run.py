@@ -11,7 +11,6 @@ train/ valid/   TensorBoard's files, see training/events.py
 import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from settings import ConfigError
 from training import provenance
@@ -21,7 +20,7 @@ from training.digests import digests
 from training.evaluation import SAMPLE, inspect
 from training.events import Events
 from training.files import sync, write_json
-from training.folders import locked, run_folder
+from training.folders import from_here, locked, run_folder
 from training.messages import one_line, written_to
 from training.metrics import Metrics, Values, is_better, values_of
 from training.status import Status
@@ -59,8 +58,7 @@ class Run:
 
     def __str__(self):
         """The folder's path as a person would type it from here."""
-        path, here = self.path.absolute(), Path.cwd()
-        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+        return from_here(self.path)
 
     def start(self, model, origin: Origin | None = None, keep: bool = False) -> None:
         """Bring a model to the step at which this run starts, in one of three ways.

@@ -1,0 +1,270 @@
+"""--compare with many folders, hostile ones, and its formats read back."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from training.files import PROJECT
+
+
+def make_run(folder, at=100, status="complete", valid=0.5, **settings):
+    """Write the files of a run of LinearRegression that compare reads."""
+    config = {"model_name": "LinearRegression", "lr": 0.1, "random_seed": 0, "log_every": 10}
+    (folder / "checkpoints").mkdir(parents=True)
+    write(folder / "config.json", {"config": config | settings, "environment": {}, "resumed": []})
+    write(folder / "status.json", {"status": status, "step": at, "seconds": 61.5})
+    write(folder / "checkpoints" / "best.json", {"step": at, "valid": {"loss": valid}})
+    records = [{"step": at, "split": split, "loss": valid} for split in ("train", "valid")]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    return folder
+
+
+def write(file, content):
+    file.write_text(json.dumps(content, indent=2) + "\n")
+
+
+@pytest.fixture
+def compared(shell):
+    """Compare in JSON: compared(folder, ...) returns the list of runs."""
+
+    def call(*flags):
+        status, output, errors = shell("--compare", *map(str, flags), "--format=json")
+        assert status == 0, errors
+        return json.loads(output)
+
+    return call
+
+
+def names(runs):
+    return [os.path.basename(run["folder"]) for run in runs]
+
+
+def test_of_2000_runs_none_is_dropped_in_any_state(shell, compared, tmp_path):
+    states = ["complete", "complete", "interrupted", "diverged", "running"]
+    for n in range(2000):
+        run = make_run(tmp_path / f"{n:04}", status=states[n % 5], valid=n / 2000, lr=n // 4 / 500)
+        if n % 100 == 0:
+            (run / "config.json").write_text("torn")
+    runs = compared(tmp_path)
+    assert sorted(names(runs)) == [f"{n:04}" for n in range(2000)]
+    output = shell("--compare", str(tmp_path))[1]
+    assert "LinearRegression: 1,980 runs" in output and "No known model: 20 runs" in output
+    assert "400 killed" in output and "20 damaged" in output and "more lines" in output
+    (best,) = [run for run in runs if run["best"]]
+    complete = [run for run in runs if run["status"] == "complete"]
+    assert best["best_loss_mean"] == min(run["best_loss_mean"] for run in complete)
+
+
+def test_all_formats_say_the_same(shell, compared, tmp_path):
+    for seed in range(3):
+        make_run(tmp_path / f'a{seed}|x, "y"', valid=0.1 * (seed + 1), random_seed=seed)
+    make_run(tmp_path / "b [red] `*`", lr=0.2, valid=0.15)
+    runs = compared(tmp_path)
+    status, output, _ = shell("--compare", str(tmp_path), "--format=csv")
+    rows = list(csv.DictReader(io.StringIO(output)))
+    assert status == 0 and len(rows) == len(runs) == 4
+    for row, run in zip(rows, runs, strict=True):
+        assert row == {name: "" if value is None else str(value) for name, value in run.items()}
+    head, _, *lines = markdown(shell("--compare", str(tmp_path), "--format=markdown")[1])
+    first, second = (dict(zip(head, line, strict=True)) for line in lines)
+    assert (first["lr"], first["best_loss"], second["best"]) == ("0.2", "0.15", "")
+    assert (second["lr"], second["seeds"], second["best_loss"]) == ("0.1", "3", "0.2 ± 0.1")
+    assert first["folder"] == "b [red] `*`" and second["folder"] == 'a0|x, "y" and 2 more'
+    text = shell("--compare", str(tmp_path))[1]
+    assert first["folder"] in text and second["folder"] in text and "0.2 ± 0.1" in text
+
+
+def markdown(text):
+    """The cells of a Markdown table, a list for each line."""
+    lines = [line[2:-2] for line in text.splitlines() if line.startswith("|")]
+    cells = (re.split(r"(?<!\\) ?\| ?", line) for line in lines)
+    return [[re.sub(r"\\(.)", r"\1", cell).strip() for cell in line] for line in cells]
+
+
+SPOILT = {
+    "config.json": [b"", b"\xff\xfe", b"[" * 200_000, b"null\n", b'{"config": {"model_name": 3}}',
+                    b'{\n  "config": {"model_name": "MNIST"}, "environment": {'],
+    "status.json": [b"", b"[" * 200_000, b"[]", b'{"status": 5}', b'{"status": "x", "step": "1"}',
+                    b'{"status": "complete", "step": ' + b"9" * 400 + b"}"],
+    "checkpoints/best.json": [b"{", b"3", b'{"valid": 3}'],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, content", [(n, c) for n, found in SPOILT.items() for c in found])
+def test_a_spoilt_file_makes_a_damaged_run(compared, shell, tmp_path, name, content):
+    (make_run(tmp_path / "bad") / name).write_bytes(content)
+    make_run(tmp_path / "good", lr=0.2)
+    runs = {os.path.basename(run["folder"]): run for run in compared(tmp_path)}
+    assert runs["bad"]["status"] == "damaged" and name in runs["bad"]["reason"]
+    assert runs["good"]["status"] == "complete" and runs["good"]["reason"] is None
+    output = shell("--compare", str(tmp_path))[1]
+    assert "bad is damaged: " in output and "good is damaged" not in output
+
+
+NOT_FINITE = b'{"step": 1, "split": "valid", "loss": 1e999, "x": "y"}'
+
+
+@pytest.mark.parametrize(
+    "line", [b"null", b"[" * 100_000, b'{"split": "valid"', b"\xff", NOT_FINITE]
+)
+def test_lines_that_are_not_whole_and_numbers_that_are_not_finite_come_last(
+    compared, tmp_path, line
+):
+    with open(make_run(tmp_path / "bad", valid=0.1) / "metrics.jsonl", "ab") as file:
+        file.write(line + b"\n" + b'{"step": 200, "split": "valid", "loss": 0.0')
+    make_run(tmp_path / "good", valid=0.5)
+    runs = compared(tmp_path, "--sort_by=valid_loss")
+    is_null = line == NOT_FINITE
+    assert names(runs) == (["good", "bad"] if is_null else ["bad", "good"])
+    assert runs[1 if is_null else 0]["valid_loss"] == (None if is_null else 0.1)
+
+
+def test_the_last_evaluation_is_found_before_megabytes_of_training(compared, tmp_path):
+    with open(make_run(tmp_path / "run", valid=0.25) / "metrics.jsonl", "a") as file:
+        for step in range(40_000):
+            file.write(json.dumps({"step": step, "split": "train", "loss": float(step)}) + "\n")
+    (run,) = compared(tmp_path)
+    assert (run["valid_loss"], run["train_loss"]) == (0.25, 39_999)
+
+
+def test_a_test_score_of_an_earlier_step_is_not_shown(compared, tmp_path):
+    file = make_run(tmp_path / "run", at=100) / "metrics.jsonl"
+    for step, loss, expected in [(0, 0.9, None), (100, 0.3, 0.3), (50, 0.8, 0.3)]:
+        with open(file, "a") as opened:
+            opened.write(json.dumps({"step": step, "split": "test", "loss": loss}) + "\n")
+        assert compared(tmp_path)[0].get("test_loss") == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_in_a_circle_end_and_each_run_is_seen_once(compared, tmp_path):
+    make_run(tmp_path / "results" / "run")
+    make_run(tmp_path / "elsewhere" / "other")
+    (tmp_path / "results" / "loop").symlink_to(tmp_path / "results")
+    (tmp_path / "results" / "self").symlink_to("self")
+    (tmp_path / "results" / "gone").symlink_to("nowhere")
+    (tmp_path / "results" / "linked").symlink_to(tmp_path / "elsewhere")
+    results = tmp_path / "results"
+    assert sorted(names(compared(results, results / "run", results))) == ["other", "run"]
+
+
+def test_a_run_within_a_runs_folder_is_found(compared, tmp_path):
+    make_run(make_run(tmp_path / "outer") / "inner")
+    assert sorted(names(compared(tmp_path))) == ["inner", "outer"]
+
+
+def test_a_search_is_left_out_and_said_until_it_is_named(shell, compared, tmp_path):
+    make_run(tmp_path / "run")
+    search = tmp_path / "search-random-0"
+    make_run(search / "trials" / "0000")
+    write(search / "search.json", {})
+    assert names(compared(tmp_path)) == ["run"]
+    status, output, errors = shell("--compare", str(tmp_path), "--format=csv")
+    assert status == 0 and "1 search is left out; for the trials of one, name it: " in errors
+    assert str(search) in errors and str(search) not in output
+    for named in (search, search / "trials"):
+        assert names(compared(named)) == ["0000"]
+    assert sorted(names(compared(tmp_path, search))) == ["0000", "run"]
+
+
+def test_a_model_that_is_not_there_any_more_is_shown_by_loss(compared, shell, tmp_path):
+    for score in (0.3, 0.1, 0.2):
+        make_run(tmp_path / str(score), valid=score, model_name="Gone", lr=score)
+    make_run(tmp_path / "line")
+    assert names(compared(tmp_path)) == ["0.1", "0.2", "0.3", "line"]
+    output = shell("--compare", str(tmp_path))[1]
+    assert "Gone: 3 runs" in output and "LinearRegression: 1 run in" in output
+
+
+def test_settings_that_differ_are_shown_and_those_without_influence_are_not(compared, tmp_path):
+    make_run(tmp_path / "a", from_checkpoint="/r", log_every=5, odd=[1])
+    make_run(tmp_path / "b", from_checkpoint="/r", log_every=9)
+    first, second = compared(tmp_path, "--sort_by=odd")
+    assert (first["odd"], second["odd"], first["group"] == second["group"]) == ("[1]", None, False)
+    assert not {"from_checkpoint", "log_every"} & first.keys()
+    make_run(tmp_path / "c", from_checkpoint="/r", step="40")
+    runs = {os.path.basename(run["folder"]): run for run in compared(tmp_path)}
+    assert {run["step"] for run in runs.values()} == {100}
+    assert (runs["c"]["setting_step"], runs["b"]["setting_step"]) == ("40", None)
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_a_table_fits_the_screen_and_says_what_it_leaves_out(shell, monkeypatch, tmp_path, columns):
+    long = "20260101T000000Z-" + "abcdef" * 5
+    for n in range(3):
+        settings = {"momentum": n / 10, "batch_size": n + 1, "initial_stddev": n / 7}
+        make_run(tmp_path / f"{long}{n}", valid=n / 7, lr=n / 1000, **settings)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    output = re.sub(r"\x1b\[[\d;]*m", "", shell("--compare", str(tmp_path))[1])
+    table = [line for line in output.splitlines() if line.startswith(" ")]
+    assert max(map(len, table)) <= columns and not any("…" in line for line in table)
+    assert ("No room for " in output) == (columns == 80)
+    whole = "".join(line.split()[-1] for line in table if line.strip())
+    assert all(f"{long}{n}" in whole for n in range(3))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
+@pytest.mark.parametrize("form", ["text", "csv", "json", "markdown"])
+def test_nothing_in_a_folder_reaches_the_screen_as_a_command(shell, tmp_path, form):
+    run = make_run(tmp_path / "a\x1b[31m\nb", status="failed")
+    write(run / "status.json", {"status": "failed", "step": 1, "reason": "c\x1b]0;d\r\ne"})
+    make_run(tmp_path / os.fsdecode(b"f\xff"), optimizer="\x1b[0m")
+    status, output, _ = shell("--compare", str(tmp_path), f"--format={form}")
+    assert status == 0 and "\x1b" not in output and "\r" not in output
+    shown = output.replace("\\", "")
+    assert ("a?[31m?b" if form != "json" else "au001b[31mnb") in shown
+
+
+def test_it_answers_without_loading_tensorflow_and_writes_nothing(tmp_path):
+    make_run(tmp_path / "run", status="running")
+    before = sorted(tmp_path.rglob("*"))
+    code = (
+        "import sys, main; status = main.main(['main.py', '--compare']);"
+        "print('loaded:', 'tensorflow.python' in sys.modules); sys.exit(status)"
+    )
+    code = f"from training import folders; folders.RESULTS = {str(tmp_path)!r}; " + code
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert "killed" in answer.stdout and "loaded: False" in answer.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_folders_are_named_as_one_types_them(compared, monkeypatch, tmp_path):
+    make_run(tmp_path / "results" / "run")
+    monkeypatch.chdir(tmp_path)
+    folder = os.path.join("results", "run")
+    for named in ("results", tmp_path, ".", folder):
+        assert [run["folder"] for run in compared(named)] == [folder]
+    monkeypatch.chdir(tmp_path / "results" / "run")
+    assert [run["folder"] for run in compared(".")] == ["."]
+
+
+@pytest.mark.parametrize(
+    "flags, status, words",
+    [
+        ("--compare nowhere", 1, ["--compare: nowhere is not a folder"]),
+        ("--compare", 1, ["results is not a folder", "name one that holds runs"]),
+        ("--compare .", 1, ["--compare: no run in ."]),
+        ("--compare . --lr=1", 2, ["--lr does not go with --compare"]),
+        ("--compare --result_dir=R", 2, ["--result_dir does not go", "name folders after it"]),
+        ("--compare --evaluate", 2, ["--evaluate and --compare", "one stage"]),
+        ("--compare . --format=html", 2, ["--format=html", "one of text, csv, json, markdown"]),
+        ("--sort_by=lr", 2, ["--sort_by goes with --compare"]),
+        ("--format=csv", 2, ["--format goes with --compare"]),
+        ("--evaluate --result_dir=R stray", 2, ["'stray' is not a flag"]),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    shell, tmp_path, monkeypatch, results, flags, status, words
+):
+    monkeypatch.chdir(tmp_path)
+    code, output, errors = shell(*flags.split())
+    assert (code, output) == (status, "") and re.fullmatch(r"error: [^\n]+\n", errors), errors
+    assert all(word in errors for word in words), errors
