@@ -54,7 +54,7 @@ def test_of_2000_runs_none_is_dropped_in_any_state(shell, compared, tmp_path):
     runs = compared(tmp_path)
     assert sorted(names(runs)) == [f"{n:04}" for n in range(2000)]
     output = shell("--compare", str(tmp_path))[1]
-    assert "LinearRegression: 1,980 runs" in output and "No known model: 20 runs" in output
+    assert "LinearRegression: 1,980 runs" in output and "Unknown model: 20 runs" in output
     assert "400 killed" in output and "20 damaged" in output and "more lines" in output
     (best,) = [run for run in runs if run["best"]]
     complete = [run for run in runs if run["status"] == "complete"]
@@ -104,7 +104,8 @@ def test_a_spoilt_file_makes_a_damaged_run(compared, shell, tmp_path, name, cont
     assert runs["bad"]["status"] == "damaged" and name in runs["bad"]["reason"]
     assert runs["good"]["status"] == "complete" and runs["good"]["reason"] is None
     output = shell("--compare", str(tmp_path))[1]
-    assert "bad is damaged: " in output and "good is damaged" not in output
+    file = os.path.join(tmp_path, "bad", name)
+    assert f"\n{file} is damaged: " in output and "good is" not in output
 
 
 NOT_FINITE = b'{"step": 1, "split": "valid", "loss": 1e999, "x": "y"}'
@@ -202,10 +203,11 @@ def test_a_table_fits_the_screen_and_says_what_it_leaves_out(shell, monkeypatch,
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     output = re.sub(r"\x1b\[[\d;]*m", "", shell("--compare", str(tmp_path))[1])
-    table = [line for line in output.splitlines() if line.startswith(" ")]
+    _, table, remarks = output.split("\n\n")
+    table = table.splitlines()
     assert max(map(len, table)) <= columns and not any("…" in line for line in table)
-    assert ("No room for " in output) == (columns == 80)
-    whole = "".join(line.split()[-1] for line in table if line.strip())
+    assert ("No room for " in remarks) == (columns == 80)
+    whole = "".join(line.split()[-1] for line in table)
     assert all(f"{long}{n}" in whole for n in range(3))
 
 

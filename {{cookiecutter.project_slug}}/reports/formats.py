@@ -1,7 +1,8 @@
 """Tables of runs as text, Markdown, CSV and JSON.
 
-Text and Markdown have a line for each group, and a column for what is not alike. CSV and JSON have
-all runs in one table, with the mean and the standard deviation (_mean, _sd) of each run's group.
+Text and Markdown have a line for each group, and those columns by which one chooses. CSV and JSON
+have all runs in one table, with all metrics, and those of each run's group: NAME_mean, and NAME_sd
+for the standard deviation.
 """
 
 import csv
@@ -25,21 +26,24 @@ from training.messages import duration, format_value
 LINES = 100  # of a table as text
 REASONS = 10  # of a table
 EXPLAINED = ("damaged", "diverged", "failed")  # states whose reasons are shown
-FOLDED = 28  # characters of a folder's name, at least, in one line
+FOLDED = 23, 12  # characters of a folder's name in a line: before a metric goes, before a setting
 
 
 def print_text(tables: list[Table]) -> None:
     """Print tables that fit the screen, or 200 columns where there is none."""
     console = Console(width=None if sys.stdout.isatty() else 200)
-    for table in tables:
+    for number, table in enumerate(tables):
         cells = {name: cells_of(table, name, LINES) for name in columns_of_rows(table)}
         dropped = drop_what_does_not_fit(cells, table, console)
-        print(title(table))
+        print("\n" * (number > 0) + title(table), end="\n\n")
         console.print(grid(cells, table))
-        hidden = f"No room for {', '.join(dropped)}; see --format=csv" if dropped else ""
-        more = len(table.rows) - LINES
-        cut = f"{more:,} more lines; see --format=csv" if more > 0 else ""
-        print("\n".join([*filter(None, (cut, hidden)), *remarks(table)]), end="\n\n")
+        print()
+        if len(table.rows) > LINES:
+            print(f"{len(table.rows) - LINES:,} more lines; see --format=csv")
+        if dropped:
+            print(f"No room for {', '.join(dropped)}; see --format=csv")
+        for line in remarks(table):
+            print(line)
 
 
 def print_markdown(tables: list[Table]) -> None:
@@ -79,9 +83,13 @@ def columns_of_runs(tables: list[Table]) -> list[str]:
 
 
 def columns_of_rows(table: Table) -> list[str]:
-    """The columns of text and Markdown: those in which any row has a value."""
+    """The columns of text and Markdown, if any row has a value there.
+
+    Not among them are metrics of single batches, and the seeds if each configuration has one.
+    """
     seeds = ["seeds"] if any(row.more for row in table.rows) else []
-    names = [table.judge, table.sort_by, *seeds, *table.settings, *table.metrics]
+    metrics = [name for name in table.metrics if kind_of(name) != "train"]
+    names = [table.judge, table.sort_by, *seeds, *table.settings, *metrics]
     names += ["status", "step", "duration", "folder"]
     known = {name for row in table.rows for name, v in row.values.items() if v is not None}
     mark = [] if table.best is None else ["best"]
@@ -101,7 +109,7 @@ def cell(row: Row, name: str, table: Table) -> str:
     if name == "folder":
         path = PurePath(value).relative_to(table.parent) if table.parent else value
         return plain(f"{path} and {row.more} more" if row.more else f"{path}")
-    if value is None:
+    if value is None or (name == "seeds" and row.values["status"] != "complete"):
         return ""
     text = duration(value) if name == "duration" else plain(format_value(value))
     return f"{text} ± {row.spread[name]:.2g}" if name in row.spread else text
@@ -113,15 +121,17 @@ def title(table: Table) -> str:
     counted = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
     runs = "1 run" if len(table.runs) == 1 else f"{len(table.runs):,} runs"
     where = f" in {table.parent}" if table.parent else ""
-    return plain(f"{table.model_name or 'No known model'}: {runs}{where} ({counted}), "
-                 f"by {table.sort_by}")  # fmt: skip
+    by = f", by {table.sort_by}" if table.model_name else ""
+    return plain(f"{table.model_name or 'Unknown model'}: {runs}{where} ({counted}){by}")
 
 
 def remarks(table: Table) -> list[str]:
     """What is to be said below a table: which run is the best, and what is wrong with others."""
     found = [f"Best by {table.judge}: {table.best}"] if table.best is not None else []
     wrong = [v for v in table.runs if v["status"] in EXPLAINED and v["reason"] is not None]
-    found += [f"{v['folder']} is {v['status']}: {v['reason']}" for v in wrong[:REASONS]]
+    for values in wrong[:REASONS]:
+        folder, reason = values["folder"], values["reason"]
+        found.append(reason if folder in reason else f"{folder} is {values['status']}: {reason}")
     more = len(wrong) - REASONS
     found += [f"{more:,} more with a reason; see --format=csv"] if more > 0 else []
     return [plain(line) for line in found]
@@ -129,12 +139,13 @@ def remarks(table: Table) -> list[str]:
 
 def drop_what_does_not_fit(cells: dict[str, list[str]], table: Table, console: Console) -> list:
     """Remove columns, the least important first, until no line is broken. Returns their names."""
-    names = [n for n in ("step", *table.settings, "duration", *table.metrics) if n in cells]
-    names = [name for name in names if name not in (table.judge, table.sort_by)]
-    dropped = []
-    while names and width(grid(cells, table, FOLDED), console) > console.width:
-        dropped.insert(0, names.pop())
-        del cells[dropped[0]]
+    dropped, kept = [], (table.judge, table.sort_by)
+    least = ["step", "duration", *table.metrics]
+    for names, folded in zip((least, table.settings), FOLDED, strict=True):
+        names = [name for name in names if name in cells and name not in kept]
+        while names and width(grid(cells, table, folded), console) > console.width:
+            dropped.insert(0, names.pop())
+            del cells[dropped[0]]
     return dropped
 
 
@@ -145,7 +156,7 @@ def width(shown: Grid, console: Console) -> int:
 
 def grid(cells: dict[str, list[str]], table: Table, folded: int | None = None) -> Grid:
     """A table for the screen, in which only the folders' names may be broken, at `folded`."""
-    shown = Grid(box=box.SIMPLE_HEAD)
+    shown = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in cells:
         if name == "folder":
             shown.add_column(name, overflow="fold", max_width=folded)
