@@ -182,9 +182,10 @@ def verify(config):
 
 def compare(given):
     """Print runs beside each other."""
-    from reports.compare import compare  # its library for tables, rich, is slow to import
+    from reports.compare import print_comparison  # its library, rich, is slow to import
 
-    return compare(given.get("folders", []), given.get("sort_by"), given.get("format", "text"))
+    folders, sort_by = given.get("folders", []), given.get("sort_by")
+    return print_comparison(folders, sort_by, given.get("format", "text"))
 
 
 def search(model_class, given):

@@ -194,6 +194,15 @@ def test_settings_that_differ_are_shown_and_those_without_influence_are_not(comp
     assert (runs["c"]["setting_step"], runs["b"]["setting_step"]) == ("40", None)
 
 
+def test_a_seed_that_was_run_twice_counts_once(compared, tmp_path):
+    for n, (seed, score) in enumerate([(1, 0.25), (2, 0.75), (2, 0.75)]):
+        make_run(tmp_path / str(n), valid=score, random_seed=seed)
+    runs = compared(tmp_path)
+    assert {(run["seeds"], run["best_loss_mean"]) for run in runs} == {(2, 0.5)}
+    make_run(tmp_path / "3", valid=0.5, random_seed=3)
+    assert {run["seeds"] for run in compared(tmp_path)} == {3}
+
+
 @pytest.mark.parametrize("columns", [80, 160])
 def test_a_table_fits_the_screen_and_says_what_it_leaves_out(shell, monkeypatch, tmp_path, columns):
     long = "20260101T000000Z-" + "abcdef" * 5
@@ -253,7 +262,8 @@ def test_folders_are_named_as_one_types_them(compared, monkeypatch, tmp_path):
     [
         ("--compare nowhere", 1, ["--compare: nowhere is not a folder"]),
         ("--compare", 1, ["results is not a folder", "name one that holds runs"]),
-        ("--compare .", 1, ["--compare: no run in ."]),
+        ("--compare .", 1, ["--compare: no run in .; train one, or name another folder"]),
+        ("--compare=results", 2, ["--compare=results is not of type bool", "without a value"]),
         ("--compare . --lr=1", 2, ["--lr does not go with --compare"]),
         ("--compare --result_dir=R", 2, ["--result_dir does not go", "name folders after it"]),
         ("--compare --evaluate", 2, ["--evaluate and --compare", "one stage"]),

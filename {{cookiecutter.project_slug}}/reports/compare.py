@@ -8,6 +8,7 @@ Runs with the same settings but for the seed are a group, see reports/groups.py.
 out, unless its folder is named.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from settings import ConfigError, nearest
 from training import folders
 
 
-def compare(asked: list[str], sort_by: str | None, form: str) -> int:
+def print_comparison(asked: list[str], sort_by: str | None, form: str) -> int:
     """Print tables of the runs in some folders. Returns the exit status.
 
     FileNotFoundError if there are none; ConfigError if no run has the column sort_by.
@@ -26,8 +27,8 @@ def compare(asked: list[str], sort_by: str | None, form: str) -> int:
     found, searches = runs.find(places)
     notes = [left_out(searches)] if searches else []
     if not found:
-        what = "; ".join([f"no run in {', '.join(places)}", *notes])
-        raise FileNotFoundError(f"--compare: {what}")
+        remedy = "; ".join(notes) or "train one, or name another folder"
+        raise FileNotFoundError(f"--compare: no run in {', '.join(places)}; {remedy}")
     tables = tables_of(map(runs.read, found), sort_by)
     if sort_by:
         check_column(sort_by, tables)
@@ -51,7 +52,7 @@ def place(folder: str | Path) -> str:
 def left_out(searches: list[str]) -> str:
     """A line about searches whose trials are not shown."""
     count = "1 search is" if len(searches) == 1 else f"{len(searches):,} searches are"
-    return f"{count} left out; for the trials of one, name it: --compare {searches[0]}"
+    return f"{count} left out; for the trials of one, name it: --compare {shlex.quote(searches[0])}"
 
 
 def tables_of(recorded, sort_by: str | None) -> list[Table]:

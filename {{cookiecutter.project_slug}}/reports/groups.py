@@ -1,8 +1,11 @@
 """Runs as lines of a table: those that differ in nothing but the seed are one line.
 
 A group has the same settings, but for the seed and for what has no influence on the result, such as
-log_every. Its complete runs are one line, with their means and standard deviations; others stand
-for themselves. Lines are sorted by the model's objective on valid, the best first, or by --sort_by:
+log_every. Its complete runs are one line, with means and standard deviations over the seeds; other
+runs stand for themselves. Of two runs with the same seed, which tell no more than one, the last
+counts.
+
+Lines are sorted by the model's objective on valid, the best first, or by --sort_by:
 metrics with loss, error or perplexity in their names from the lowest, other metrics from the
 highest, anything else from the lowest. What has no value comes last.
 """
@@ -10,6 +13,7 @@ highest, anything else from the lowest. What has no value comes last.
 import json
 import os
 import statistics
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from models import MODELS
@@ -65,16 +69,14 @@ def table_of(model_name: str | None, recorded: list[Recorded], sort_by, numbers:
     sort_by = sort_by or default
     judge = sort_by if sort_by in metrics and sort_by != "best_step" else default
 
-    def by(column):
+    def by(name):
         """A key to sort by a column."""
-        falls = column in metrics and from_the_highest(column, objective)
-        return lambda values: rank(values.get(column), falls)
+        falls = name in metrics and from_the_highest(name, objective)
+        return lambda values: rank(values.get(name), falls)
 
     runs, rows = [flat(run) for run in recorded], []
     for members in groups(recorded, runs, numbers):
-        complete = [values for values in members if values["status"] == "complete"]
-        complete.sort(key=by(judge))
-        rows += lines(members, complete, metrics)
+        rows += lines(members, metrics, by(judge))
     finished = [row for row in rows if row.values["status"] == "complete"]
     finished = [row.values for row in finished if row.values.get(judge) is not None]
     best = min(finished, key=by(judge), default={}).get("folder")
@@ -114,22 +116,24 @@ def groups(recorded: list[Recorded], runs: list[Values], numbers: dict) -> list[
     return list(found.values())
 
 
-def lines(members: list[Values], complete: list[Values], metrics: list[str]) -> list[Row]:
-    """The rows of one group. Each member learns the group's means and standard deviations.
+def lines(members: list[Values], metrics: list[str], key: Callable) -> list[Row]:
+    """The rows of one group; key: what the best of its runs has the lowest of.
 
-    complete: those members that are, the best first.
+    Each run is given the means and standard deviations of its group as well.
     """
-    mean = {name: mean_of([values.get(name) for values in complete]) for name in metrics}
-    spread = {name: spread_of([v.get(name) for v in complete]) for name in metrics}
+    complete = [values for values in members if values["status"] == "complete"]
+    seeds = {repr(values.get("random_seed")): values for values in complete}.values()
+    mean = {name: mean_of([values.get(name) for values in seeds]) for name in metrics}
+    spread = {name: spread_of([values.get(name) for values in seeds]) for name in metrics}
     about = {f"{name}_mean": mean[name] for name in metrics}
     about |= {f"{name}_sd": spread[name] for name in metrics}
     for values in members:
-        values |= {"seeds": len(complete)} | about
+        values |= {"seeds": len(seeds)} | about
     rows = [Row(values, {}, 0) for values in members if values["status"] != "complete"]
     if complete:
-        costs = {n: mean_of([v[n] for v in complete]) for n in ("step", "duration")}
-        known = {n: v for n, v in spread.items() if v is not None and n != "best_step"}
-        rows.append(Row(complete[0] | mean | costs, known, len(complete) - 1))
+        mean |= {name: mean_of([values[name] for values in seeds]) for name in ("step", "duration")}
+        shown = {n: v for n, v in spread.items() if v is not None and n != "best_step"}
+        rows.append(Row(min(complete, key=key) | mean, shown, len(complete) - 1))
     return rows
 
 
@@ -158,10 +162,12 @@ def kind_of(metric: str) -> str:
 
 def from_the_highest(metric: str, objective: tuple[str, str]) -> bool:
     """Whether a metric is sorted from the highest value."""
+    if metric == "best_step":
+        return False
     name = metric.removeprefix(f"{kind_of(metric)}_")
     if name == objective[0]:
         return objective[1] == "max"
-    return metric != "best_step" and not any(word in name for word in LOWER_IS_BETTER)
+    return not any(word in name for word in LOWER_IS_BETTER)
 
 
 def rank(value: Any, falls: bool) -> tuple:
