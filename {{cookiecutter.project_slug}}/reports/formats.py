@@ -111,7 +111,8 @@ def cell(row: Row, name: str, table: Table) -> str:
         return plain(f"{path} and {row.more} more" if row.more else f"{path}")
     if value is None or (name == "seeds" and row.values["status"] != "complete"):
         return ""
-    text = duration(value) if name == "duration" else plain(format_value(value))
+    as_text = {"duration": duration, "step": round, "best_step": round}.get(name, format_value)
+    text = plain(str(as_text(value)))
     return f"{text} ± {row.spread[name]:.2g}" if name in row.spread else text
 
 
