@@ -9,6 +9,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from training.files import PROJECT
 
@@ -106,6 +108,33 @@ def test_a_spoilt_file_makes_a_damaged_run(compared, shell, tmp_path, name, cont
     output = shell("--compare", str(tmp_path))[1]
     file = os.path.join(tmp_path, "bad", name)
     assert f"\n{file} is damaged: " in output and "good is" not in output
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+COLUMNS = ["lr", "status", "step", "group", "valid_loss", "best_loss_mean", "seconds", "reason"]
+values = st.dictionaries(st.sampled_from(COLUMNS), json_values)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@given(config=values, status=values, record=values, sort_by=st.sampled_from(COLUMNS[:5]))
+def test_whatever_a_file_holds_the_runs_are_shown(shell, tmp_path, config, status, record, sort_by):
+    good = tmp_path / "good"
+    if not good.exists():
+        make_run(good, valid=0.5)
+        make_run(tmp_path / "odd")
+    odd = tmp_path / "odd"
+    write(odd / "config.json", {"config": {"model_name": "LinearRegression"} | config})
+    write(odd / "status.json", {"status": "complete", "step": 100, **status})
+    (odd / "metrics.jsonl").write_text(json.dumps({"split": "valid", **record}) + "\n")
+    for form in ("text", "csv", "json", "markdown"):
+        code, output, errors = shell(
+            "--compare", str(tmp_path), f"--format={form}", f"--sort_by={sort_by}"
+        )
+        assert (code, errors) == (0, "") and "good" in output and "odd" in output
 
 
 NOT_FINITE = b'{"step": 1, "split": "valid", "loss": 1e999, "x": "y"}'

@@ -74,7 +74,7 @@ def table_of(model_name: str | None, recorded: list[Recorded], sort_by, numbers:
         falls = name in metrics and from_the_highest(name, objective)
         return lambda values: rank(values.get(name), falls)
 
-    runs, rows = [flat(run) for run in recorded], []
+    runs, rows = [flat(run, metrics) for run in recorded], []
     for members in groups(recorded, runs, numbers):
         rows += lines(members, metrics, by(judge))
     finished = [row for row in rows if row.values["status"] == "complete"]
@@ -89,10 +89,11 @@ def table_of(model_name: str | None, recorded: list[Recorded], sort_by, numbers:
     return Table(model_name, runs, rows, settings, metrics, sort_by, judge, best, parent)
 
 
-def flat(run: Recorded) -> Values:
+def flat(run: Recorded, metrics: list[str]) -> Values:
     """All columns of a run but those of its group; a setting with a common name is setting_NAME."""
     values = {name: run.get(name) for name in COMMON} | {"duration": run["seconds"]}
-    return values | {column(n): v for n, v in run["config"].items()} | run["metrics"]
+    values |= {column(name): value for name, value in run["config"].items()}
+    return values | dict.fromkeys(metrics) | run["metrics"]
 
 
 def column(setting: str) -> str:
@@ -171,8 +172,8 @@ def from_the_highest(metric: str, objective: tuple[str, str]) -> bool:
 
 
 def rank(value: Any, falls: bool) -> tuple:
-    """What to sort by: numbers first, then texts, then what is missing."""
-    if value is None:
+    """What to sort by: numbers first, then texts, then what is missing or not a number."""
+    if value is None or value != value:
         return 2, 0
     if isinstance(value, (int, float)):
         return 0, -value if falls else value

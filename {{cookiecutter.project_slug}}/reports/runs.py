@@ -128,8 +128,9 @@ def status_of(folder):
     file = Path(folder, "status.json")
     status = read_json(file) if file.exists() else {"status": "running"}
     found = {name: status.get(name) for name in ("status", "reason", "step")}
-    if not isinstance(found["status"], str) or as_number(found["step"]) != found["step"]:
-        raise ValueError(f"{file} is damaged: it names no status or no step")
+    is_text = isinstance(found["status"], str) and isinstance(found["reason"], (str, type(None)))
+    if not is_text or as_number(found["step"]) != found["step"]:
+        raise ValueError(f"{file} is damaged: it names no status, reason or step")
     if found["status"] == "running" and not is_in_use(Path(folder)):
         found["status"] = "killed"
     return found | {"seconds": as_number(status.get("seconds"))}
