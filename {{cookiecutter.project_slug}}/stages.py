@@ -19,15 +19,18 @@ from training.evaluation import SAMPLE, count_examples
 from training.messages import fail, format_value, format_values, main_command
 from training.metrics import is_better
 from training.preparation import UNLOADED
-from training.provenance import recorded_config, recorded_status
+from training.provenance import recorded_config
 from training.run import Run
 from training.speed import advice
+from training.status import Status
 
 
 def run(model_class: type, given: dict) -> int:
     """Run the stage that {flag: value} asks for; without one, train. Returns the exit status."""
     given = dict(given)
     text, form, output = (given.pop(name, None) for name in ("input", "format", "output"))
+    if given.get("compare"):
+        return compare(given.get("folders", []), given.get("sort_by"), form or "text")
     if given.get("search") or given.get("fullsearch") or given.get("promote"):
         return search(model_class, given)
     asked = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
@@ -130,7 +133,7 @@ def evaluate(config):
 def export(config):
     """Write the files of a model for other programs, and say what each of them answers."""
     path, step = Path(config["result_dir"]).expanduser(), config.get("step")
-    if step is None and recorded_status(path) == "diverged":
+    if step is None and Status(path).read().get("status") == "diverged":
         raise ValueError(f"{path} diverged; name a checkpoint from before: --step=N or --step=best")
     with trained(config) as model:
         # Without --step nobody may train there meanwhile.
@@ -152,6 +155,13 @@ def verify(config):
     for line in verdict.lines:
         print(line)
     return 0 if verdict.equal else 1
+
+
+def compare(folders, sort_by, form):
+    """Print runs beside each other."""
+    from reports.compare import print_comparison  # its library, rich, is slow to import
+
+    return print_comparison(folders, sort_by, form)
 
 
 def search(model_class, given):
