@@ -59,9 +59,9 @@ SHELL = (
     Setting("input", str, None, "what to infer from: numbers with commas, a file .csv, .json, "
             ".npy, .png or .jpg, a folder of pictures, or - (default: examples of valid)",
             goes_with=("infer",)),
-    Setting("format", str, None, "of predictions (npy, too) or a table (markdown, too); default: that "
-            "of --output's name, or text", goes_with=("infer", "compare"),
-            choices=("text", "json", "csv", "npy", "markdown")),
+    Setting("format", str, None, "of predictions (or npy), of a table (or markdown); default: that "
+            "of --output's name, or text", choices=("text", "json", "csv", "npy", "markdown"),
+            goes_with=("infer", "compare")),
     Setting("output", str, None, "a file for the predictions, instead of the screen",
             goes_with=("infer",)),
     Setting("sort_by", str, None, "a column, such as valid_loss, lr or duration (default: the "
