@@ -32,6 +32,7 @@ data/loaders.py
 data/raw/.gitkeep
 docs/checkpoints.md
 docs/export.md
+docs/notebook.ipynb
 docs/seven.jpg
 docs/write-a-model.md
 doctor/__init__.py
