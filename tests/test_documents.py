@@ -179,7 +179,7 @@ def test_links_within_the_project_lead_somewhere(pristine):
             assert "://" in link or (file.parent / link).exists(), link
 
 
-@pytest.mark.parametrize("folder", ["training", "hpsearch"])
+@pytest.mark.parametrize("folder", ["training", "hpsearch", "reports"])
 def test_the_layout_lists_every_file_with_its_line(pristine, folder):
     text = (pristine / "README.md").read_text(encoding="utf-8")
     layout = text.split("## Layout")[1].split("```")[1]

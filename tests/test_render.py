@@ -32,6 +32,7 @@ data/loaders.py
 data/raw/.gitkeep
 docs/checkpoints.md
 docs/export.md
+docs/notebook.ipynb
 docs/seven.jpg
 docs/write-a-model.md
 doctor/__init__.py
@@ -64,6 +65,11 @@ models/layers.py
 models/linear_regression.py
 models/mnist.py
 pyproject.toml
+reports/__init__.py
+reports/compare.py
+reports/formats.py
+reports/groups.py
+reports/runs.py
 results/.gitkeep
 serving/__init__.py
 serving/comparison.py
@@ -80,6 +86,7 @@ tests/runs.py
 tests/test_batches.py
 tests/test_branches.py
 tests/test_checkpoints.py
+tests/test_compare.py
 tests/test_divergence.py
 tests/test_every_model.py
 tests/test_imports.py
@@ -119,6 +126,7 @@ training/repeatable.py
 training/run.py
 training/signals.py
 training/speed.py
+training/status.py
 training/steps.py
 training/tensorflow_import.py
 training/variables.py

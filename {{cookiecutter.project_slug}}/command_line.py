@@ -16,11 +16,17 @@ STAGES = (
     Setting("search", str, None, "search the model's hyper-parameters",
             choices=("random", "hyperband", "lr")),
     Setting("fullsearch", bool, False, "hyperband, then lr, then hyperband with the best lr"),
+    Setting("compare", bool, False, "compare runs: the folders named after it, or all in results"),
     Setting("promote", bool, False, "make the winner of the search in --result_dir the --best"),
     Setting("board", bool, False, "start TensorBoard on the runs in --result_dir (default: all)"),
     Setting("doctor", bool, False, "say what is wrong on this machine, and what to do about it"),
 )  # fmt: skip
 SEARCHES = ("search", "fullsearch")
+ALONE = {  # stages that train no model: the only flags that go with them
+    "board": ("result_dir", "model_name", "port"),
+    "compare": ("sort_by", "format"),
+    "doctor": ("result_dir",),
+}
 SEARCH = (
     Setting("nb_process", int, None, "processes that train at the same time (default: as many as "
             "the processors allow)", 1, 1024, goes_with=SEARCHES),
@@ -55,18 +61,17 @@ SHELL = (
     Setting("input", str, None, "what to infer from: numbers with commas, a file .csv, .json, "
             ".npy, .png or .jpg, a folder of pictures, or - (default: examples of valid)",
             goes_with=("infer",)),
-    Setting("format", str, None, "of the predictions (default: that of --output's name, or text)",
-            choices=("text", "json", "csv", "npy"), goes_with=("infer",)),
+    Setting("format", str, None, "of predictions (or npy), of a table (or markdown); default: that "
+            "of --output's name, or text", choices=("text", "json", "csv", "npy", "markdown"),
+            goes_with=("infer", "compare")),
     Setting("output", str, None, "a file for the predictions, instead of the screen",
             goes_with=("infer",)),
     Setting("port", int, None, "of TensorBoard (default: 6006, or the next free one)", 0, 65535,
             goes_with=("board",)),
+    Setting("sort_by", str, None, "a column, such as valid_loss, lr or duration (default: the "
+            "model's objective on valid)", goes_with=("compare",)),
     Setting("help", bool, False, "show the flags of the model"),
 )  # fmt: skip
-ALONE = {  # stages that take few flags: which ones, and why no others
-    "doctor": (("result_dir",), "which checks everything"),
-    "board": (("result_dir", "model_name", "port", "debug"), "which shows runs as they are"),
-}
 
 TUTORIALS = {  # flags of TensorFlow's tutorials and of the articles: ours
     "learning_rate": "--lr",
@@ -87,7 +92,10 @@ TUTORIALS = {  # flags of TensorFlow's tutorials and of the articles: ours
 
 
 def parse(argv: list[str]) -> tuple[type, dict[str, Any]]:
-    """Return (model class, {flag: value} of what was given); ConfigError if anything is wrong."""
+    """Return (model class, {flag: value} of what was given); ConfigError if anything is wrong.
+
+    The folders that stand after --compare are given["folders"].
+    """
     argv = ["--help" if text == "-h" else text for text in argv]
     try:
         early, _ = parse_with((*SHELL, *RUN_SETTINGS), argv, known_only=True)
@@ -99,10 +107,10 @@ def parse(argv: list[str]) -> tuple[type, dict[str, Any]]:
         raise ConfigError(unknown_flag(error.flagname, model_class, table)) from None
     except flags.Error as error:
         raise ConfigError(str(error).replace("flag --", "--", 1)) from None
-    if rest:
+    if rest and not given.get("compare"):
         raise ConfigError(f"{rest[0]!r} is not a flag; settings are given as --name=value")
     check_combination(table, given)
-    return model_class, given
+    return model_class, given | ({"folders": rest} if rest else {})
 
 
 def parse_with(table, argv, known_only):
@@ -143,13 +151,14 @@ def check_combination(table, given):
     ):
         what = "a search" if stage == "promote" else "a trained run"
         raise ConfigError(f"--{stage} needs --result_dir=R, the folder of {what}")
+    others = set(given) - {stage, "debug", "help"} - set(ALONE.get(stage, given))
+    if others:
+        hint = ": name folders after it" if stage == "compare" else ""
+        raise ConfigError(f"--{min(others)} does not go with --{stage}{hint}")
     for setting in table:
         if given.get(setting.name, False) is False:
             continue
         setting.check(given[setting.name])
-        names, reason = ALONE.get(stage, ((), ""))
-        if reason and setting.name not in (stage, "help", *names):
-            raise ConfigError(f"--{setting.name} does not go with --{stage}, {reason}")
         conditions = setting.goes_with
         if conditions and not any(holds(condition, stage, given) for condition in conditions):
             names = ", ".join(c if c == "training" else f"--{c}" for c in conditions)

@@ -43,7 +43,9 @@ class Setting(NamedTuple):
         try:
             return PARSERS.get(self.type, self.type)(text)
         except (ValueError, KeyError, RecursionError):
-            raise ConfigError(f"--{self.name}={text} is not of type {self.type.__name__}") from None
+            remedy = f"; write --{self.name} without a value" if self.type is bool else ""
+            kind = self.type.__name__
+            raise ConfigError(f"--{self.name}={text} is not of type {kind}{remedy}") from None
 
     def allowed(self) -> str:
         """What is allowed: "from 1 to 10", "one of sgd, adam", or "" for anything."""

@@ -9,7 +9,6 @@ import numpy as np
 
 import command_line
 from models import get_model_class, make_model
-from serving import board
 from serving.export import export_model
 from serving.inputs import read_inputs
 from serving.outputs import check_format, write_predictions
@@ -20,15 +19,18 @@ from training.evaluation import SAMPLE, count_examples
 from training.messages import fail, format_value, format_values, main_command
 from training.metrics import is_better
 from training.preparation import UNLOADED
-from training.provenance import recorded_config, recorded_status
+from training.provenance import recorded_config
 from training.run import Run
 from training.speed import advice
+from training.status import Status
 
 
 def run(model_class: type, given: dict) -> int:
     """Run the stage that {flag: value} asks for; without one, train. Returns the exit status."""
     given = dict(given)
     text, form, output = (given.pop(name, None) for name in ("input", "format", "output"))
+    if given.get("compare"):
+        return compare(given.get("folders", []), given.get("sort_by"), form or "text")
     if given.get("search") or given.get("fullsearch") or given.get("promote"):
         return search(model_class, given)
     if given.get("board"):
@@ -133,7 +135,7 @@ def evaluate(config):
 def export(config):
     """Write the files of a model for other programs, and say what each of them answers."""
     path, step = Path(config["result_dir"]).expanduser(), config.get("step")
-    if step is None and recorded_status(path) == "diverged":
+    if step is None and Status(path).read().get("status") == "diverged":
         raise ValueError(f"{path} diverged; name a checkpoint from before: --step=N or --step=best")
     with trained(config) as model:
         # Without --step nobody may train there meanwhile.
@@ -157,6 +159,13 @@ def verify(config):
     return 0 if verdict.equal else 1
 
 
+def compare(folders, sort_by, form):
+    """Print runs beside each other."""
+    from reports.compare import print_comparison  # its library, rich, is slow to import
+
+    return print_comparison(folders, sort_by, form)
+
+
 def search(model_class, given):
     """Search hyper-parameters, or promote the winner of a search."""
     if given.get("promote"):
@@ -171,6 +180,8 @@ def search(model_class, given):
 
 def show_board(given):
     """Serve TensorBoard on a folder, on a model's runs or on all, until Ctrl-C, its usual end."""
+    from reports import board
+
     folder = given.get("result_dir") or folders.RESULTS / given.get("model_name", "")
     with contextlib.suppress(KeyboardInterrupt):
         board.serve(Path(folder).expanduser(), given.get("port"))

@@ -5,6 +5,7 @@ owner's models. The fixtures of those are here as well.
 """
 
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -34,3 +35,15 @@ def line_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("line") / "run"
     with make_model({"random_seed": 0, "result_dir": str(folder)}) as model:
         return folder, model.train()
+
+
+@pytest.fixture
+def compared(shell):
+    """Compare in JSON: compared(folder, ...) returns the list of runs."""
+
+    def call(*flags):
+        status, output, errors = shell("--compare", *map(str, flags), "--format=json")
+        assert status == 0, errors
+        return json.loads(output)
+
+    return call

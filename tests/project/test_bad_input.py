@@ -16,7 +16,7 @@ from models import MODELS, ConfigError
 from training.checkpoints import Checkpoints
 from training.metrics import Metrics
 from training.provenance import read_provenance, recorded_config, recorded_inputs
-from training.run import Run
+from training.status import Status
 
 # Fixtures are shared by the examples of a test: each example writes all that it reads.
 relaxed = settings(suppress_health_check=list(HealthCheck), deadline=None)
@@ -120,9 +120,7 @@ def test_any_status_and_metrics_are_read_or_left_out(tmp_path, content, name):
     folder = run_folder_of(tmp_path)
     (folder / "status.json").write_bytes(as_bytes(content))
     (folder / "metrics.jsonl").write_bytes(as_bytes(content) + b"\n")
-    run = Run({"result_dir": str(folder)})
-    run.status_file = folder / "status.json"
-    assert isinstance(run.holder(), str)
+    assert isinstance(Status(folder).holder(), str)
     assert all(record["split"] == "valid" for record in Metrics(folder).records("valid"))
 
 

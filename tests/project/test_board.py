@@ -212,8 +212,8 @@ def test_ctrl_c_ends_the_board_which_has_not_loaded_tensorflow(finished):
 def test_what_the_board_cannot_do_is_said_in_a_line(shell, tmp_path, finished, monkeypatch):
     run = f"--result_dir={finished[0]}"
     expected = [
-        ((f"--result_dir={tmp_path}",), 1, f"error: {tmp_path} holds no run yet; start one with "),
-        ((run, "--lr=1"), 2, "error: --lr does not go with --board, "),
+        ((f"--result_dir={tmp_path}",), 1, f"error: {tmp_path} holds no run yet; train one: "),
+        ((run, "--lr=1"), 2, "error: --lr does not go with --board\n"),
         ((run, "--port=65536"), 2, "error: --port=65536 is not allowed"),
     ]
     for flags, status, words in expected:
@@ -231,7 +231,7 @@ def test_what_the_board_cannot_do_is_said_in_a_line(shell, tmp_path, finished, m
 
 def test_the_board_shows_all_runs_or_those_of_a_model(shell, results, monkeypatch):
     shown = []
-    monkeypatch.setattr("serving.board.serve", lambda folder, port: shown.append((folder, port)))
+    monkeypatch.setattr("reports.board.serve", lambda folder, port: shown.append((folder, port)))
     for flags in ((), ("--model_name=MNIST", "--port=7000"), ("--result_dir=R",)):
         assert shell("--board", *flags) == (0, "", "")
     where = [str(results), str(results / "MNIST"), "R"]

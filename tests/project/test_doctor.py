@@ -142,7 +142,7 @@ def test_a_check_that_fails_does_not_stop_the_others(examine, monkeypatch):
     assert lines["git"] == ("fault", r"this check failed: KeyError: 'nothing\nhere'")
 
 
-@pytest.mark.parametrize("flag", ["--lr=1", "--model_name=MNIST", "--debug", "--device=cpu"])
+@pytest.mark.parametrize("flag", ["--lr=1", "--model_name=MNIST", "--device=cpu"])
 def test_other_flags_do_not_go_with_it(shell, flag):
     status, output, errors = shell("--doctor", flag)
     assert (status, output) == (2, "") and f"{flag.split('=')[0]} does not go with" in errors

@@ -236,6 +236,7 @@ def test_forms_that_do_not_exist_are_refused_with_those_that_do(shell, line_run,
         ([f"--input={tmp_path}"], "LinearRegression takes x float32 [n], and no pictures"),
         (["--output=here.xyz"], "--output=here.xyz: end it in one of .txt, .json, .csv, .npy"),
         (["--format=npy"], "--format=npy needs --output=FILE"),
+        (["--format=markdown"], "--format=markdown goes with --compare"),
     ]:
         status, _, errors = shell(*flags, *more)
         assert status == 2 and words in errors, errors

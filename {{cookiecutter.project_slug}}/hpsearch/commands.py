@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from hpsearch import fullsearch
-from hpsearch.display import Display, duration, print_best
+from hpsearch.display import Display, print_best
 from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
 from hpsearch.search_settings import RESUMABLE, search_settings
 from training.files import read_json
-from training.messages import main_command, one_line
+from training.messages import duration, main_command, one_line
 from training.signals import StopSignals
 from training.speed import STILL, advice, seconds_of_a_step
 

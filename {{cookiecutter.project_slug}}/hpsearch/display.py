@@ -13,16 +13,10 @@ from rich.table import Table
 from hpsearch.halving import Bracket, Job
 from hpsearch.ledger import TRAINED, Ledger, Record
 from hpsearch.search import Snapshot
-from training.messages import format_value, format_values
+from training.messages import duration, format_value, format_values
 
 log = logging.getLogger(__name__)
 SHOWN = 10  # of the best, at the end
-
-
-def duration(seconds: float) -> str:
-    """Seconds as 0:00:12."""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 def varying(configs: list[dict]) -> list[str]:

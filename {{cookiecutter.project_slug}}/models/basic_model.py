@@ -122,13 +122,18 @@ class BasicModel:
         self.config = self.complete(config)
         self.compiled_loop, self.graph_sha256 = None, None
         self.step, self.asked_step = 0, None  # the latter from config["step"]
+        self.defaults = None  # an ExitStack within `with model:`
         preparation.build(self)
         loop.load_checkpoint(self, config.get("step"))
 
     def __enter__(self):
+        """Within the block, the model's graph and session are the default ones: tensor.eval()."""
+        variables.make_default(self)
         return self
 
     def __exit__(self, *error):
+        defaults, self.defaults = self.defaults, None
+        defaults.close()
         self.close()
 
     def close(self) -> None:

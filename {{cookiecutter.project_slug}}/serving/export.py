@@ -113,7 +113,8 @@ def write_files(model, about, folder):
             session, graph.as_graph_def(), [tensor.op.name for tensor in outputs.values()]
         )
     (folder / "model.pb").write_bytes(frozen.SerializeToString())
-    about["model.tflite"] = write_tflite(folder)
+    with variables.outside(model):  # the converter executes eagerly
+        about["model.tflite"] = write_tflite(folder)
 
 
 def load_weights(model, graph, session):

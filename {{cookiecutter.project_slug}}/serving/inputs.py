@@ -44,16 +44,10 @@ class Inputs(NamedTuple):
 
 def needed(model) -> dict[str, Wanted]:
     """The inputs that a model's predictions follow from: {name: Wanted}."""
-    found, left = set(), [tensor.op for tensor in model.predicted.values()]
-    while left:
-        operation = left.pop()
-        if operation not in found:
-            found.add(operation)
-            left += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
     return {
         name: Wanted(np.dtype(tensor.dtype.as_numpy_dtype), tuple(tensor.shape[1:].as_list()))
         for name, tensor in model.batch.items()
-        if tensor.op in found
+        if name in model.needed
     }
 
 

@@ -20,6 +20,8 @@ def check_format(format_name: str | None, output: str | None) -> str:
 
     ConfigError if there is none.
     """
+    if format_name == "markdown":
+        raise ConfigError("--format=markdown goes with --compare")
     if format_name == "npy" and not output:
         raise ConfigError("--format=npy needs --output=FILE: it is no text")
     if format_name or not output:

@@ -29,18 +29,24 @@ ROWS = [
         "training.repeatable",
         "training.variables",
     ],
-    ["training.checkpoints", "training.events", "training.metrics", "training.provenance"],
+    [
+        "training.checkpoints",
+        "training.events",
+        "training.metrics",
+        "training.provenance",
+        "training.status",
+    ],
     ["training.divergence", "training.loss_picture", "training.preparation", "training.traces"],
     ["training.run"],
     ["training.loop"],
     ["training.speed", "training.verification"],
     ["models"],
-    ["hpsearch", "serving"],
+    ["hpsearch", "reports", "serving"],
     ["command_line"],
     ["doctor", "stages"],
     ["main"],
 ]
-FOLDERS = ("data", "training", "models", "hpsearch", "serving", "doctor")
+FOLDERS = ("data", "training", "models", "hpsearch", "reports", "serving", "doctor")
 
 
 def row_of(module):

@@ -14,6 +14,7 @@ from runs import digests, metrics, read, train
 from models import make_model
 from training.folders import new_folder
 from training.run import Run
+from training.status import Status
 
 
 def test_a_finished_run_holds_everything(finished, small):
@@ -126,6 +127,21 @@ def test_a_run_that_cannot_go_on_says_so_in_its_status(small, monkeypatch, tmp_p
     status = read(tmp_path / "run", "status.json")
     assert status["status"] == "failed" and "No space left" in status["reason"]
     assert train(small)["status"] == "complete"
+
+
+def test_the_seconds_of_a_run_are_those_of_all_its_processes(tmp_path):
+    for start, end in [(100.0, 107.5), (0.0, 2.25)]:
+        status = Status(tmp_path, clock=iter([start, end]).__next__)
+        status.start()
+        status.write("interrupted", 20)
+    assert read(tmp_path, "status.json")["seconds"] == 7.5 + 2.25
+
+
+def test_a_resumed_run_goes_on_counting_its_seconds(small, tmp_path):
+    train(small, until=20)
+    before = read(tmp_path / "run", "status.json")["seconds"]
+    train(small)
+    assert read(tmp_path / "run", "status.json")["seconds"] > before > 0
 
 
 def test_messages_appear_once_where_the_root_logger_has_a_handler(small, capfd):

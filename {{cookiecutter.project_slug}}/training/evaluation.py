@@ -89,12 +89,18 @@ def inspect(model) -> tuple[dict[str, float], dict[str, np.ndarray], bytes | Non
     return scalars, arrays, model.session.run(model.summary, fed(model.batch, few))
 
 
-def infer(model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def infer(model, inputs: dict[str, np.ndarray] | np.ndarray) -> dict[str, np.ndarray]:
     """The predictions for {name: array [examples, ...]}, as {name: array [examples, ...]}.
 
-    A single example, {name: array [...]}, gives single predictions.
+    The array alone is enough for a model whose predictions need one input. A single example,
+    {name: array [...]}, gives single predictions.
     ValueError names an input that is missing, not finite or of another dtype or shape.
     """
+    if not isinstance(inputs, dict):
+        if len(model.needed) != 1:
+            names = ", ".join(model.needed) or "none"
+            raise ValueError(f"infer takes a dictionary {{name: array}}; the inputs are {names}")
+        inputs = {model.needed[0]: np.asarray(inputs)}
     shapes = {name: tuple(placeholder.shape[1:]) for name, placeholder in model.batch.items()}
     is_single = all(np.shape(array) == shapes.get(name) for name, array in inputs.items())
     if is_single:

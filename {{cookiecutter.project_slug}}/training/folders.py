@@ -60,6 +60,23 @@ def locked(path: Path, holder: Callable[[], str]) -> filelock.FileLock:
     return lock
 
 
+def from_here(path: Path) -> str:
+    """A path as a person would type it in the current folder."""
+    path, here = path.absolute(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a process holds the lock of a folder; True as well if that cannot be found out."""
+    if not (path / ".lock").exists():
+        return False
+    try:
+        with filelock.FileLock(path / ".lock").acquire(timeout=0):
+            return False
+    except (filelock.Timeout, OSError):
+        return True
+
+
 def new_folder(model_name):
     """Create results/<model>/<UTC time>-<suffix>, which no other start can have."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())

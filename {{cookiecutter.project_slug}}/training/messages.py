@@ -122,3 +122,9 @@ def format_value(value: Any, digits: int = 6) -> str:
 def format_values(values: dict[str, Any], digits: int = 6) -> str:
     """Named values as text: "loss = 0.0816, accuracy = 0.982"."""
     return ", ".join(f"{name} = {format_value(value, digits)}" for name, value in values.items())
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0:00:12."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"

@@ -72,6 +72,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
         model.metrics = model.evaluation(outputs, model.batch)
     with tf.name_scope("predictions"):
         model.predicted = contract.named_predictions(model, model.predictions(outputs))
+    model.needed = needed_inputs(model)
     contract.check_methods(model)
     model.variables = v1.trainable_variables()
 
@@ -91,6 +92,17 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.saver = v1.train.Saver(max_to_keep=None)
     model.saved = {v.op.name: v for v in v1.global_variables()}
     model.initializers = v1.global_variables_initializer()
+
+
+def needed_inputs(model) -> list[str]:
+    """The names of the inputs that the predictions follow from."""
+    found, left = set(), [tensor.op for tensor in model.predicted.values()]
+    while left:
+        operation = left.pop()
+        if operation not in found:
+            found.add(operation)
+            left += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    return [name for name, tensor in model.batch.items() if tensor.op in found]
 
 
 def session(model) -> "tf.compat.v1.Session":

@@ -1,6 +1,5 @@
 """What a run was started with and on: written to config.json, read to explain a difference."""
 
-import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -46,13 +45,6 @@ def recorded_config(path: str | os.PathLike | None) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("model_name"), str):
         raise ValueError(f"{file} is damaged: it names no model")
     return config
-
-
-def recorded_status(path: Path) -> str | None:
-    """The status of the run in a folder; None if its status.json is missing or damaged."""
-    with contextlib.suppress(OSError, ValueError):
-        return read_json(path / "status.json").get("status")
-    return None
 
 
 def recorded_inputs(path: str | os.PathLike | None) -> dict[str, Any] | None:

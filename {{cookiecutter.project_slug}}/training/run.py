@@ -1,7 +1,7 @@
 """A run folder is a whole experiment: what was asked, what happened, and what came out.
 
 config.json     every setting, and what the run ran on: see training/provenance.py
-status.json     running | complete | interrupted | diverged | failed, the step, the reason
+status.json     running | complete | interrupted | diverged | failed, the step; training/status.py
 metrics.jsonl   one line per record: step, split, loss, the model's metrics; training/metrics.py
 train.log       the messages of the run, as on the console
 checkpoints/    see training/checkpoints.py
@@ -10,12 +10,8 @@ traces/         with --trace_every, see training/traces.py
 """
 
 import contextlib
-import json
 import logging
-import os
-import socket
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from settings import ConfigError
 from training import provenance
@@ -24,10 +20,11 @@ from training.config import check_contradictions
 from training.digests import digests
 from training.evaluation import SAMPLE, inspect
 from training.events import Events
-from training.files import overwrite, read_json, sync, write_json
-from training.folders import locked, run_folder
+from training.files import sync, write_json
+from training.folders import from_here, locked, run_folder
 from training.messages import one_line, written_to
 from training.metrics import Metrics, Values, is_better, values_of
+from training.status import Status
 
 log = logging.getLogger(__name__)
 Origin = tuple[Checkpoints, Checkpoint]  # where a branch starts: a run's checkpoints, one of them
@@ -41,7 +38,6 @@ class Run:
 
     def __init__(self, config: dict):
         self.config = config
-        self.since = provenance.utc_now()
         self.best = None  # record on valid
         self.step = None  # the one in status.json, once the run has started
         self.saving = None  # the checkpoint that is being committed in the background
@@ -49,8 +45,8 @@ class Run:
     def __enter__(self):
         self.path = run_folder(self.config)
         self.config["result_dir"] = str(self.path)
-        self.status_file, self.metrics = self.path / "status.json", Metrics(self.path)
-        lock = locked(self.path, self.holder)
+        self.status, self.metrics = Status(self.path), Metrics(self.path)
+        lock = locked(self.path, self.status.holder)
         self.cleanup = contextlib.ExitStack()  # what is to be done at the end, the last one first
         self.cleanup.callback(lock.release)
         self.cleanup.callback(sync, self.path)
@@ -63,16 +59,7 @@ class Run:
 
     def __str__(self):
         """The folder's path as a person would type it from here."""
-        path, here = self.path.absolute(), Path.cwd()
-        return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-    def holder(self):
-        """Which process has the lock."""
-        with contextlib.suppress(OSError, ValueError, KeyError):  # it may have only just started
-            status = read_json(self.status_file)
-            if status["status"] == "running":
-                return f"process {status['pid']} on {status['host']} since {status['since']}"
-        return "another process"
+        return from_here(self.path)
 
     def start(self, model, origin: Origin | None = None, keep: bool = False) -> None:
         """Bring a model to the step at which this run starts, in one of three ways.
@@ -97,6 +84,7 @@ class Run:
             origin[0].load(model, origin[1])
         else:
             model.init()
+        self.status.start()
         self.record_config(origin)  # from here on the folder changes
         if newest:
             log.info(f"Resuming {self} at step {model.step}")
@@ -125,8 +113,7 @@ class Run:
     def last_recorded_step(self):
         """The last step named in metrics.jsonl or status.json; 0 if none is."""
         steps = [record["step"] for record in self.metrics.records()]
-        with contextlib.suppress(OSError, ValueError, KeyError):  # it may be missing or damaged
-            steps.append(read_json(self.status_file)["step"])
+        steps.append(self.status.read().get("step"))
         return max([0, *(step for step in steps if type(step) is int)])
 
     def record_config(self, origin):
@@ -231,14 +218,7 @@ class Run:
     def set_status(self, status: str, step: int, **about) -> None:
         """Replace status.json. about: the reason, and the details of a run that diverged."""
         self.step = step
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": self.since}
-        content = {"status": status, "step": step, **about, **holder}
-        try:
-            write_json(self.status_file, content)
-        except OSError:
-            if status != "failed" or not self.status_file.exists():
-                raise
-            overwrite(self.status_file, json.dumps(content))
+        self.status.write(status, step, **about)
 
     def record_failure(self, kind, error, traceback):
         """Write the status of a run that an exception ends."""

@@ -110,6 +110,27 @@ def reused(model) -> Iterator[None]:
         yield
 
 
+def make_default(model) -> None:
+    """Make a model's graph and session the default ones, until model.defaults is closed."""
+    graph, session = model.graph.as_default(), model.session.as_default()
+    model.defaults = contextlib.ExitStack()
+    model.defaults.enter_context(graph)
+    model.defaults.enter_context(session)
+
+
+@contextlib.contextmanager
+def outside(model) -> Iterator[None]:
+    """Within it, the model's graph and session are not the default ones: TensorFlow is eager."""
+    defaults, model.defaults = model.defaults, None
+    if defaults:
+        defaults.close()
+    try:
+        yield
+    finally:
+        if defaults:
+            make_default(model)
+
+
 @contextlib.contextmanager
 def eager(model) -> Iterator[dict[str, Any]]:
     """`with model.eager() as batch`: within it, the model's methods can be called step by step.
@@ -118,20 +139,21 @@ def eager(model) -> Iterator[dict[str, Any]]:
     have those of the model: for debugging. Layers of Keras that are kept in self belong to the
     graph, and cannot be called.
     """
-    if not tf.executing_eagerly():
-        raise ValueError("eager() needs eager execution: it is off here, or a graph is the default")
-    weights, size = model.weights(), model.config["batch_size"]
-    made = itertools.cycle(model.made)  # without get_variable: the same ones at each call
-    (rows,) = batch_rows(model.config["random_seed"], model.step, 1, model.examples, size)
-    batch = {name: tf.constant(array[rows]) for name, array in model.load("train").items()}
+    with outside(model):
+        if not tf.executing_eagerly():
+            raise ValueError("eager() needs eager execution: it is off, or a graph is the default")
+        weights, size = model.weights(), model.config["batch_size"]
+        made = itertools.cycle(model.made)  # without get_variable: the same ones at each call
+        (rows,) = batch_rows(model.config["random_seed"], model.step, 1, model.examples, size)
+        batch = {name: tf.constant(array[rows]) for name, array in model.load("train").items()}
 
-    def with_its_value(next_creator, **about):
-        name = about["name"] if "collections" in about else next(made)[1].op.name
-        return next_creator(**about | {"initial_value": np.asarray(weights[name])})
+        def with_its_value(next_creator, **about):
+            name = about["name"] if "collections" in about else next(made)[1].op.name
+            return next_creator(**about | {"initial_value": np.asarray(weights[name])})
 
-    in_graph, model.global_step = model.global_step, tf.constant(model.step, tf.int64)
-    try:
-        with tf.variable_creator_scope(with_its_value):
-            yield batch
-    finally:
-        model.global_step = in_graph
+        in_graph, model.global_step = model.global_step, tf.constant(model.step, tf.int64)
+        try:
+            with tf.variable_creator_scope(with_its_value):
+                yield batch
+        finally:
+            model.global_step = in_graph

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from models import MODELS
 from settings import ConfigError
+from training.folders import from_here
 from training.messages import main_command
 
 HOST = "127.0.0.1"
@@ -24,9 +25,11 @@ def serve(folder: Path, port: int | None = None) -> None:
     the package tensorboard.
     """
     if next(folder.rglob("events.out.tfevents.*"), None) is None:
-        raise FileNotFoundError(f"{folder} holds no run yet; start one with {main_command()}")
+        raise FileNotFoundError(
+            f"{from_here(folder)} holds no run yet; train one: {main_command()}"
+        )
     url = launch(folder, port)
-    print(f"TensorBoard shows {folder} at {url} until Ctrl-C", flush=True)
+    print(f"TensorBoard shows {from_here(folder)} at {url} until Ctrl-C", flush=True)
     while True:
         time.sleep(3600)
 
