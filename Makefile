@@ -5,6 +5,7 @@
 #   make test-all those that take longer as well: they install projects from nothing
 #   make kills    hundreds of kills and power cuts in a rendered project: some minutes
 #   make bench    how fast it trains, beside what else one would pick; on an idle machine
+#   make screenshots  the pictures of TensorBoard in docs/images/; needs Chromium
 #   make lint     ruff, on the template and on the project as it stands in it
 #   make clean    remove what the others made
 #
@@ -14,7 +15,7 @@ PYTHON ?= python3
 python := .venv/bin/python
 project := {{cookiecutter.project_slug}}
 
-.PHONY: demo test test-all kills bench lint clean
+.PHONY: demo test test-all kills bench screenshots lint clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -42,6 +43,12 @@ bench: build/peers/ready
 	build/peers/bin/python benchmarks/search_scale.py
 	build/peers/bin/python benchmarks/compare.py
 	build/peers/bin/python benchmarks/search_peers.py
+
+# CHROMIUM=... names another browser; with MNIST_MIRROR the digits are real.
+screenshots: .venv/ready
+	rm -rf build/screenshots
+	$(python) tests/render.py build/screenshots project_slug=project
+	$(python) docs/screenshots.py build/screenshots/project
 
 # The peers' frameworks have an environment of their own.
 build/peers/ready: benchmarks/requirements.txt

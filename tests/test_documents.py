@@ -67,7 +67,7 @@ def test_a_new_user_who_types_what_the_readmes_say_gets_there(template, tmp_path
         real = real and (line.endswith("MNIST") or "--search" in line)
         if real and not os.environ.get("MNIST_MIRROR"):
             line += " --fake_data"
-        if line.startswith("tensorboard"):  # it serves until it is stopped
+        if line.endswith("--board"):  # it serves until it is stopped
             line = f"timeout 15 {line} --port=0 || test $? = 124"
         script[i] = line
     # `yes` ends with an error when nobody reads on, so that pipefail is off.

@@ -66,6 +66,7 @@ models/linear_regression.py
 models/mnist.py
 pyproject.toml
 reports/__init__.py
+reports/board.py
 reports/compare.py
 reports/formats.py
 reports/groups.py
@@ -129,6 +130,7 @@ training/speed.py
 training/status.py
 training/steps.py
 training/tensorflow_import.py
+training/traces.py
 training/variables.py
 training/verification.py
 """

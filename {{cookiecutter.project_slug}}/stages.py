@@ -9,6 +9,7 @@ import numpy as np
 
 import command_line
 from models import get_model_class, make_model
+from reports import board
 from serving.export import export_model
 from serving.inputs import read_inputs
 from serving.outputs import check_format, write_predictions
@@ -180,8 +181,6 @@ def search(model_class, given):
 
 def show_board(given):
     """Serve TensorBoard on a folder, on a model's runs or on all, until Ctrl-C, its usual end."""
-    from reports import board
-
     folder = given.get("result_dir") or folders.RESULTS / given.get("model_name", "")
     with contextlib.suppress(KeyboardInterrupt):
         board.serve(Path(folder).expanduser(), given.get("port"))
