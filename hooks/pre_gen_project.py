@@ -27,7 +27,10 @@ DEPENDENCIES = (
     "tensorboard_data_server tensorflow tensorflow_cpu termcolor typing_extensions urllib3 "
     "werkzeug wheel wrapt "
 ).split()
-OWN_MODULES = "command_line data docs hpsearch main models results settings tests training".split()
+OWN_MODULES = (
+    "command_line data docs doctor hpsearch main models reports results serving settings stages "
+    "tests training"
+).split()
 
 # Windows keeps these names for devices, whatever comes after them.
 DEVICES = ["con", "prn", "aux", "nul"] + [

@@ -174,6 +174,7 @@ LINE = [  # for LinearRegression: name of the file, content, what the error says
     ("x.csv", "nan\n", "x of example 0 holds nan, which is not finite"),
     ("x.csv", "1e50\n", "x of example 0 holds 1e+50, which is not finite"),
     ("x.csv", b"\xff\xfe\x00", "utf-8"),
+    ("x.csv", '"' + "1" * 200_000, "field larger than field limit"),
     ("x.json", "[1, 2", "it is not JSON"),
     ("x.json", "[" * 100_000, "recursion"),
     ("x.json", '[{"y": 1}]', "example 0 has no x; it needs x float32"),

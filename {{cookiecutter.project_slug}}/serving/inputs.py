@@ -10,6 +10,7 @@ folder        all pictures in it
 ""            the first examples of valid
 """
 
+import csv
 import io
 import sys
 from pathlib import Path
@@ -60,7 +61,7 @@ def read_inputs(model, text: str) -> Inputs:
         return read(model, text)
     except OSError as error:
         raise ConfigError(f"--input={text}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise ConfigError(f"--input={text}: {error}") from None
 
 
