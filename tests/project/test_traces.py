@@ -8,6 +8,7 @@ from runs import digests, lines, metrics, train
 from toy import Toy
 
 from models import MODELS, make_model
+from models.basic_model import BasicModel
 from training import traces
 
 
@@ -68,8 +69,20 @@ class Own(Toy):
             return tf.identity(loss)
 
 
+class Recurrent(Toy):
+    """Has a loop, which reads variables."""
+
+    def inference(self, batch, training):
+        values = self.recurrent("loop", batch["points"][..., None], 2)
+        return super().inference({"points": values[:, -1]}, training)
+
+    def dense(self, name, inputs, units, initializer=None):
+        return BasicModel.dense(self, name, inputs, units)
+
+
 @pytest.mark.parametrize(
-    "model_class, optimizer", [(Toy, "adam"), (Normalized, "momentum"), (Own, "sgd")]
+    "model_class, optimizer",
+    [(Toy, "adam"), (Normalized, "momentum"), (Recurrent, "adam"), (Own, "sgd")],
 )
 def test_a_trace_changes_no_variable(small, model_class, optimizer, monkeypatch):
     monkeypatch.setitem(MODELS, model_class.__name__, model_class)
@@ -78,6 +91,15 @@ def test_a_trace_changes_no_variable(small, model_class, optimizer, monkeypatch)
         assert changed_by_a_trace(model) == []
         monkeypatch.setattr(traces, "targets", lambda model: [model.graph_page[-1]])
         assert changed_by_a_trace(model)
+
+
+def test_the_gradients_of_a_loop_are_traced(small, monkeypatch):
+    monkeypatch.setitem(MODELS, "Recurrent", Recurrent)
+    with make_model(small | {"model_name": "Recurrent", "result_dir": None}) as model:
+        devices = traces.trace(model).step_stats.dev_stats
+    names = {node.node_name for device in devices for node in device.node_stats}
+    body = [n for n in names if n.startswith("update/gradients/inference/loop/while_grad/")]
+    assert any("matmul" in name.lower() for name in body)
 
 
 def test_a_timeline_has_the_layers_the_loss_and_the_gradients_one_beside_the_other(small, tmp_path):

@@ -57,12 +57,17 @@ def targets(model) -> "list[tf.Operation]":
     for operation in model.graph.get_operations():  # inputs come first
         if operation.name in drawn:
             inputs = before(operation)
-            reads = not operation.op_def.is_stateful or operation.type in READS
-            if operation.name in evaluated or (reads and harmless.issuperset(inputs)):
+            if operation.name in evaluated or (reads(operation) and harmless.issuperset(inputs)):
                 harmless.add(operation)
             else:
                 wanted |= dict.fromkeys(other for other in inputs if other in harmless)
     return [operation for operation in wanted if operation.type != "Placeholder"]
+
+
+def reads(operation) -> bool:
+    """Whether an operation changes nothing by itself."""
+    is_gradient = operation.name.startswith("update/gradients/")  # a loop's counts as stateful
+    return is_gradient or not operation.op_def.is_stateful or operation.type in READS
 
 
 def timeline(step_stats) -> dict:
