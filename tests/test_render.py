@@ -33,7 +33,7 @@ data/raw/.gitkeep
 docs/checkpoints.md
 docs/export.md
 docs/notebook.ipynb
-docs/seven.jpg
+docs/three.jpg
 docs/write-a-model.md
 doctor/__init__.py
 doctor/checks.py
@@ -201,7 +201,7 @@ def test_every_name_is_allowed_on_windows_and_none_is_a_link(template, pristine)
 
 
 def test_a_picture_is_copied_byte_for_byte(template, pristine):
-    picture = "docs/seven" + PICTURE
+    picture = "docs/three" + PICTURE
     source = template / "{{cookiecutter.project_slug}}" / picture
     assert (pristine / picture).read_bytes() == source.read_bytes()
 

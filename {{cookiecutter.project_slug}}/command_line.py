@@ -61,9 +61,9 @@ SHELL = (
     Setting("input", str, None, "what to infer from: numbers with commas, a file .csv, .json, "
             ".npy, .png or .jpg, a folder of pictures, or - (default: examples of valid)",
             goes_with=("infer",)),
-    Setting("format", str, None, "of predictions (or npy), of a table (or markdown); default: that "
-            "of --output's name, or text", choices=("text", "json", "csv", "npy", "markdown"),
-            goes_with=("infer", "compare")),
+    Setting("format", str, None, "text, json or csv; npy for predictions, markdown for --compare "
+            "(default: what the name of --output says, or text)",
+            choices=("text", "json", "csv", "npy", "markdown"), goes_with=("infer", "compare")),
     Setting("output", str, None, "a file for the predictions, instead of the screen",
             goes_with=("infer",)),
     Setting("port", int, None, "of TensorBoard (default: 6006, or the next free one)", 0, 65535,
@@ -143,7 +143,7 @@ def check_combination(table, given):
     stage = stages[0] if stages else "training"
     if len(stages) > 1:
         raise ConfigError(f"--{stages[0]} and --{stages[1]}: one stage at a time")
-    for name in ("model_name", "result_dir", "from_checkpoint"):
+    for name in ("model_name", "result_dir", "from_checkpoint", "input", "output"):
         if given.get(name) == "":  # most likely an unset variable of the shell
             raise ConfigError(f"--{name} is empty")
     if stage in ("infer", "evaluate", "export", "verify", "promote") and not given.get(

@@ -138,10 +138,8 @@ def export(config):
     path, step = Path(config["result_dir"]).expanduser(), config.get("step")
     if step is None and Status(path).read().get("status") == "diverged":
         raise ValueError(f"{path} diverged; name a checkpoint from before: --step=N or --step=best")
-    with trained(config) as model:
-        # Without --step nobody may train there meanwhile.
-        with contextlib.nullcontext() if step else Run(model.config):
-            about = export_model(model, path / "export")
+    with trained(config) as model, Run(model.config):  # nobody trains or exports there meanwhile
+        about = export_model(model, path / "export")
     print(f"Exported step {about['step']} of {path} to {path / 'export'}")
     for name, difference in about["differences"].items():
         print(f"  {name}: its outputs differ from the model's by {format_value(difference, 2)}")

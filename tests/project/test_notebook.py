@@ -135,13 +135,24 @@ def test_within_a_model_its_graph_and_session_are_the_default_ones(copy):
             "    assert tf.compat.v1.get_default_session() is outer.session\n"
             "    with outer.eager() as batch:\n        assert tf.executing_eagerly()\n"
             "        print(outer.inference(batch, training=True).shape)\n"
-            "    assert not tf.executing_eagerly() and outer.variables[0].eval().shape == ()\n"
+            "    assert not tf.executing_eagerly() and outer.variables[0].eval().shape == ()\n",
+            "third, fourth = make_model({}), make_model({})\n"
+            "with third:\n    try:\n        with third:\n            pass\n"
+            "    except ValueError as error:\n        print(error)\n"
+            "    with fourth:\n        try:\n            with third.eager():\n"
+            "                pass\n        except ValueError as error:\n"
+            "            print(error)",
             "print(tf.compat.v1.get_default_session(), tf.executing_eagerly())",
         ),
         copy,
     )
     assert output_of(notebook.cells[1]) == "True\n"
-    assert output_of(notebook.cells[2]).endswith("(100,)\nNone True\n")
+    assert output_of(notebook.cells[2]).endswith("(100,)\n")
+    assert output_of(notebook.cells[3]) == (
+        "a model's block is within another block of the same model\n"
+        "leave the block of the other model or graph first\n"
+    )
+    assert output_of(notebook.cells[4]) == "None True\n"
 
 
 def test_a_cell_that_fails_is_seen_here(copy):

@@ -26,6 +26,8 @@ from models.mnist import MNIST
 from serving.comparison import largest_difference
 from serving.export import export_model
 from serving.inputs import read_inputs
+from serving.outputs import FORMATS, write_predictions
+from settings import ConfigError
 from training.files import PROJECT, sha256
 from training.run import Run
 
@@ -105,6 +107,8 @@ def test_what_was_done_to_a_picture_is_said(shell, digits, tmp_path):
     transparent.putalpha(picture(image, paper=255, mode="L").point(lambda grey: 255 * (grey < 200)))
     transparent.save(tmp_path / "d.png")
     (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "._a.png").write_text("of a Mac")
+    (tmp_path / "folder.png").mkdir()
     status, output, errors = shell("--infer", f"--result_dir={digits}", f"--input={tmp_path}")
     assert (status, errors) == (0, "")
     first, *lines = output.splitlines()
@@ -173,7 +177,14 @@ LINE = [  # for LinearRegression: name of the file, content, what the error says
     ("x.csv", "", "it is empty"),
     ("x.csv", "nan\n", "x of example 0 holds nan, which is not finite"),
     ("x.csv", "1e50\n", "x of example 0 holds 1e+50, which is not finite"),
-    ("x.csv", b"\xff\xfe\x00", "utf-8"),
+    ("x.csv", b"\xff\xfe\x00", "it is not text in UTF-8"),
+    ("x.csv", b"\xef\xbb\xbfX\r\n1\r\n", None),
+    ("x.csv", "x,x\n1,2\n", "its header has x more than once"),
+    ("x.csv", "x\n", "it has no examples"),
+    ("x.csv", "1;2\n3;4\n", "holds '3;4', not a number; commas separate cells"),
+    ("x.csv", "1,O\n1,2\n", "line 1, column 2 holds 'O', not a number"),
+    ("x.npy", npy(np.array([1, 2])), None),
+    ("x.npy", npy(np.array([True])), "x must be float32 [n], not bool [1]"),
     ("x.csv", '"' + "1" * 200_000, "field larger than field limit"),
     ("x.json", "[1, 2", "it is not JSON"),
     ("x.json", "[" * 100_000, "recursion"),
@@ -253,7 +264,7 @@ def test_standard_input_may_hold_any_form(digits, line_run, tmp_path):
     image = png(picture(fake_digits("test")["images"][0]))
     for run, content, answers in [
         (line_run[0], b"2\n-1\n", 2),
-        (line_run[0], b"[2, -1, 3]", 3),
+        (line_run[0], b" \n[2, -1, 3]", 3),
         (line_run[0], npy(np.float32([1])), 1),
         (digits, image, 1),
     ]:
@@ -261,14 +272,56 @@ def test_standard_input_may_hold_any_form(digits, line_run, tmp_path):
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
             arrays = read_inputs(model, "-").arrays
         assert {len(array) for array in arrays.values()} == {answers}
+    with (
+        make_model({"result_dir": str(line_run[0])}) as model,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "stdin", None)
+        with pytest.raises(ConfigError, match="it is empty"):
+            read_inputs(model, "-")
 
 
 def test_what_a_program_reads_has_standard_output_for_itself(shell, digits):
     flags = ["--infer", f"--result_dir={digits}"]
-    status, output, errors = shell(*flags, f"--input={PROJECT / 'docs/seven.jpg'}", "--format=json")
+    status, output, errors = shell(*flags, f"--input={PROJECT / 'docs/three.jpg'}", "--format=json")
     (answer,) = json.loads(output)
     assert status == 0 and list(answer) == ["file", "digit", "probability"]
+    assert answer["digit"] == 3
     assert "Step 600 of" in errors and "inverted" in errors
+
+
+def test_what_an_example_is_known_by_is_not_taken_for_a_prediction(shell, line_run):
+    flags = ["--infer", f"--result_dir={line_run[0]}", "--format=csv"]
+    assert shell(*flags)[1].startswith("x,given_y,y\n-1.0,")
+    assert shell(*flags, "--input=2")[1].startswith("x,y\n2.0,")
+
+
+def test_predictions_of_any_kind_take_a_line_each():
+    predictions = {
+        "words": np.array([b"yes", b"n\nno"], object),
+        "scores": np.array([[0.5, np.nan], [1e-9, np.inf]], np.float32),
+        "large": np.ones([2, 3, 30], np.float32),
+    }
+    lines = FORMATS["text"](predictions, {}).splitlines()
+    assert len(lines) == 2 and lines[0].startswith("example 0: words = yes, scores = [")
+    rows = json.loads(FORMATS["json"](predictions, {"file": np.array(["a", "b"])}))
+    assert rows[0]["scores"] == [0.5, None] and rows[1]["words"] == "n\nno"
+    assert FORMATS["csv"](predictions, {}).startswith("words,scores_0,scores_1,large_0,")
+    table = np.load(io.BytesIO(FORMATS["npy"](predictions, {})))
+    assert table["words"].tolist() == [b"yes", b"n\nno"] and table["large"].shape == (2, 3, 30)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes and links")
+def test_links_and_pipes_stay_what_they_are(tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "target.csv")
+    write_predictions({"y": np.ones(2)}, {}, "csv", str(tmp_path / "link.csv"))
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "target.csv").read_text() == "y\n1.0\n1.0\n"
+    os.mkfifo(pipe := tmp_path / "pipe")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_predictions({"y": np.ones(1)}, {}, "csv", str(pipe))
+    assert os.read(reader, 100) == b"y\n1.0\n" and pipe.is_fifo()
+    os.close(reader)
 
 
 # ---- exports
@@ -279,7 +332,22 @@ def test_an_export_of_each_model_answers_as_the_model_does(exported, line_run, t
     for about in (read(folder, "model.json"), exported_line(line_run[0], tmp_path / "export")):
         assert about["differences"] == {"model.pb": 0.0, "saved_model": 0.0}
         assert about["model.tflite"] == "written"
-    assert largest_difference({"x": np.float32([1, 2])}, {"x": np.float32([1, 2.5])}) == 0.2
+
+
+@pytest.mark.parametrize(
+    "found, expected, difference",
+    [
+        ([1, 2], [1, 2.5], 0.2),
+        ([np.nan, 5], [np.nan, 5], 0.0),
+        ([np.nan, 5], [1, 5], np.inf),
+        ([7, np.inf], [1, np.inf], 6.0),
+        ([1, 2], [1, np.nan], np.inf),
+        ([1, 2, 3], [1, 2], np.inf),
+    ],
+)
+def test_how_far_an_export_is_from_its_model(found, expected, difference):
+    pair = ({"x": np.float32(values)} for values in (found, expected))
+    assert largest_difference(*pair) == pytest.approx(difference)
 
 
 def exported_line(run, folder):
@@ -384,7 +452,9 @@ def test_tensorflows_c_api_reads_the_frozen_graph(exported, tmp_path):
 
 def test_what_is_exported_again_replaces_the_older_one_and_leaves_nothing(digits, tmp_path, shell):
     run = Path(shutil.copytree(digits, tmp_path / "run"))
-    (run / ".export-1").mkdir()  # an export was killed here
+    (run / ".export-new").mkdir()  # an export was killed here
+    (run / "elsewhere").mkdir()
+    (run / "export").symlink_to(run / "elsewhere")
     for flags in (["--step=0"], ["--step=best"], []):
         status, _, errors = shell("--export", f"--result_dir={run}", *flags)
         assert (status, errors) == (0, "")
@@ -443,6 +513,39 @@ def test_a_model_that_no_file_can_hold_says_why(digits, tmp_path, monkeypatch, s
     assert not any("export" in path.name for path in run.iterdir())
 
 
+def test_layers_that_cannot_be_exported_say_why(tmp_path, monkeypatch, shell):
+    import tensorflow as tf
+
+    class Kept(MNIST):
+        """A layer of Keras that is made once and belongs to the graph of training."""
+
+        def build_graph(self, examples):
+            self.layer = tf.keras.layers.Dense(10)
+            super().build_graph(examples)
+
+        def inference(self, batch, training):
+            return self.layer(tf.reshape(tf.cast(batch["images"], tf.float32), [-1, 784]))
+
+    class Recurrent(MNIST):
+        """LiteRT has no such loop."""
+
+        def inference(self, batch, training):
+            values = tf.cast(batch["images"], tf.float32) / 255
+            return self.dense("last", self.recurrent("gru", values, 4, "gru")[:, -1], 10)
+
+    for model_class in (Kept, Recurrent):
+        monkeypatch.setitem(MODELS, model_class.__name__, model_class)
+        run = tmp_path / model_class.__name__
+        config = {"model_name": model_class.__name__, "fake_data": True, "jit": "off"}
+        train(config | {"max_iter": 2, "result_dir": str(run)})
+    status, _, errors = shell("--export", f"--result_dir={tmp_path / 'Kept'}")
+    assert status == 1 and "make them in inference" in errors and errors.count("\n") == 1
+    status, output, errors = shell("--export", f"--result_dir={tmp_path / 'Recurrent'}")
+    assert (status, errors) == (0, "") and "not written: LiteRT has no TensorList" in output
+    about = read(tmp_path / "Recurrent", "export/model.json")
+    assert about["differences"] == {"model.pb": 0.0, "saved_model": 0.0}
+
+
 @needs_a_disk
 def test_an_export_to_a_full_disk_leaves_nothing(digits, tmp_path):
     (tmp_path / "disk").mkdir()
@@ -471,6 +574,6 @@ def test_an_export_that_is_killed_leaves_the_older_one(digits, tmp_path, shell):
     answer = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True)
     assert answer.returncode == -signal.SIGKILL
     assert read(run, "export/model.json")["step"] == 0
-    assert len(list(run.glob(".export-*"))) == 1
+    assert [path.name for path in run.glob(".export-*")] == [".export-new"]
     assert shell("--export", f"--result_dir={run}")[0] == 0
     assert read(run, "export/model.json")["step"] == 600 and not list(run.glob(".export-*"))

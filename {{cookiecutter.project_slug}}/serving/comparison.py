@@ -19,9 +19,11 @@ def differences(model, about: dict, folder: Path) -> dict[str, float]:
     about: what model.json holds. ValueError if a file answers otherwise.
     """
     examples, found = made_up_examples(model), {}
+    expected = model.infer(examples)
     for name, read in READERS.items():
-        answers = read(folder / name, about, model.config, examples)
-        found[name] = largest_difference(answers, model.infer(examples))
+        found[name] = largest_difference(
+            read(folder / name, about, model.config, examples), expected
+        )
         if not found[name] <= TOLERANCE:
             raise ValueError(
                 f"{name} does not answer as the model does: outputs differ by {found[name]:.3g}"
@@ -43,16 +45,24 @@ def made_up_examples(model):
 
 
 def largest_difference(found, expected):
-    """The largest difference of any output, in parts of the largest value if that is above 1."""
+    """The largest difference of any output, in parts of the largest value if that is above 1.
+
+    Infinite if outputs are not finite in other places, or are texts that differ.
+    """
     largest = 0.0
     for name, array in expected.items():
+        pair = [np.asarray(values) for values in (found[name], array)]
         if array.dtype.kind not in "biuf":
-            largest = max(largest, 0.0 if np.array_equal(found[name], array) else np.inf)
+            largest = max(largest, 0.0 if np.array_equal(*pair) else np.inf)
             continue
-        pair = [np.asarray(values, np.float64) for values in (found[name], array)]
-        scale = max(1.0, float(np.nanmax(np.abs(pair[1]), initial=0.0)))
-        apart = np.where(np.isnan(pair[0]) & np.isnan(pair[1]), 0.0, np.abs(pair[0] - pair[1]))
-        largest = max(largest, float(apart.max(initial=0.0)) / scale)
+        here, there = (values.astype(np.float64) for values in pair)
+        finite = np.isfinite(there)
+        if here.shape != there.shape or not np.isfinite(here[finite]).all():
+            return np.inf
+        if not np.array_equal(here[~finite], there[~finite], equal_nan=True):
+            return np.inf
+        apart = np.abs(here[finite] - there[finite]).max(initial=0.0)
+        largest = max(largest, float(apart / max(1.0, np.abs(there[finite]).max(initial=0.0))))
     return largest
 
 

@@ -12,12 +12,14 @@ import contextlib
 import inspect
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from models.basic_model import BasicModel
 from serving.comparison import SIGNATURE, differences
 from serving.inputs import needed
 from training import variables
@@ -27,6 +29,9 @@ from training.files import sha256, write_json
 from training.messages import one_line
 from training.provenance import utc_now, version
 from training.repeatable import seeded
+from training.tensorflow_import import without_noise
+
+KERAS = "; layers of Keras that are kept in self belong to another graph: make them in inference"
 
 
 def export_model(model, folder: Path) -> dict[str, Any]:
@@ -36,8 +41,8 @@ def export_model(model, folder: Path) -> dict[str, Any]:
     answer as the model does; OSError if the folder cannot be written.
     """
     for left in folder.parent.glob(".export-*"):  # by an export that was killed
-        shutil.rmtree(left)
-    temporary = folder.with_name(f".export-{os.getpid()}")
+        remove(left)
+    temporary, older = (folder.with_name(f".export-{name}") for name in ("new", "old"))
     temporary.mkdir()
     try:
         about = describe(model)
@@ -45,18 +50,27 @@ def export_model(model, folder: Path) -> dict[str, Any]:
             with quiet():
                 write_files(model, about, temporary)
                 about["differences"] = differences(model, about, temporary)
-        except (tf.errors.OpError, TypeError, LookupError) as error:
-            owner = about["model_name"]
-            raise ValueError(f"{owner} cannot be exported: {one_line(error)}") from error
+        except (tf.errors.OpError, TypeError, LookupError, ValueError) as error:
+            reason = one_line(error) + (KERAS if "Exception encountered" in str(error) else "")
+            raise ValueError(f"{about['model_name']} cannot be exported: {reason}") from error
         files = sorted(path for path in temporary.rglob("*") if path.is_file())
         about["files"] = {path.relative_to(temporary).as_posix(): sha256(path) for path in files}
         write_json(temporary / "model.json", about)
-        if folder.exists():
-            shutil.rmtree(folder)
+        if folder.exists() or folder.is_symlink():
+            os.replace(folder, older)
         os.replace(temporary, folder)
+        remove(older)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)
     return about
+
+
+def remove(folder):
+    """Remove a folder with all in it, or a link to one; nothing if it is not there."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def describe(model):
@@ -78,12 +92,13 @@ def describe(model):
             name: {"tensor": tensor.name, "dtype": tensor.dtype.name, "shape": shape_of(tensor)}
             for name, tensor in model.predicted.items()
         },
-        "inputs_hold": inspect.getdoc(type(model).inputs),
         "time": utc_now(),
         "versions": {name: version(name) for name in ("tensorflow", "numpy")},
     }
-    if "picture" in vars(type(model)):
-        about["a_picture_becomes"] = inspect.getdoc(type(model).picture)
+    for name, key in (("inputs", "inputs_hold"), ("picture", "a_picture_becomes")):
+        method = getattr(type(model), name)
+        if method is not getattr(BasicModel, name):
+            about[key] = method.__doc__ and inspect.cleandoc(method.__doc__)
     return about
 
 
@@ -146,12 +161,18 @@ def write_tflite(folder):
     """Write model.tflite, or nothing; returns what became of it, in words."""
     try:
         converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved_model"))
-        (folder / "model.tflite").write_bytes(converter.convert())
-        return "written"
-    except OSError:
-        raise
-    except Exception as error:  # operations that LiteRT has not
-        return f"not written: {one_line(error)}"
+        with without_noise(everything=True):  # pages about each operation
+            content = converter.convert()
+    except Exception as error:
+        found = re.search(r"'tf\.(\w+)' op |(?:TF Select|Custom) ops: ([\w, ]+)", str(error))
+        missing = found and (found[1] or found[2])
+        return (
+            f"not written: LiteRT has no {missing}"
+            if missing
+            else (f"not written: {one_line(error)}")
+        )
+    (folder / "model.tflite").write_bytes(content)
+    return "written"
 
 
 @contextlib.contextmanager

@@ -55,13 +55,16 @@ def needed(model) -> dict[str, Wanted]:
 def read_inputs(model, text: str) -> Inputs:
     """The examples that --input names; ConfigError says what is wrong with them, and where."""
     if not text:
-        few = {name: array[:FEW] for name, array in model.load("valid").items()}
-        return Inputs(few, [], [])
+        try:
+            valid = model.load("valid")
+        except (OSError, ValueError) as error:
+            raise ValueError(f"without --input, examples of valid are needed: {error}") from None
+        return Inputs({name: array[:FEW] for name, array in valid.items()}, [], [])
     try:
         return read(model, text)
     except OSError as error:
         raise ConfigError(f"--input={text}: {error.strerror or error}") from None
-    except (ValueError, RecursionError, csv.Error) as error:
+    except (ValueError, RuntimeError, csv.Error) as error:
         raise ConfigError(f"--input={text}: {error}") from None
 
 
@@ -74,8 +77,9 @@ def read(model, text):
         return Inputs(of_rows(numbers, wanted, "the number list"), [], [])
     path = Path(text).expanduser()
     if text == "-":
-        content = sys.stdin.buffer.read()
-        kind = next((kind for magic, kind in MAGIC.items() if content.startswith(magic)), ".csv")
+        content = sys.stdin.buffer.read() if sys.stdin else b""
+        start = content[:100].lstrip(b"\xef\xbb\xbf \t\r\n")
+        kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), ".csv")
     elif path.is_dir() or path.suffix.lower() in PICTURES:
         return Inputs(*read_pictures(model, wanted, path))
     elif not path.exists():

@@ -24,12 +24,16 @@ def check_format(format_name: str | None, output: str | None) -> str:
         raise ConfigError("--format=markdown goes with --compare")
     if format_name == "npy" and not output:
         raise ConfigError("--format=npy needs --output=FILE: it is no text")
+    try:
+        suffix = Path(output or "").expanduser().suffix.lower()
+    except RuntimeError as error:  # of an unknown user
+        raise ConfigError(f"--output={output}: {error}") from None
     if format_name or not output:
         return format_name or "text"
-    if Path(output).suffix not in SUFFIXES:
+    if suffix not in SUFFIXES:
         names = ", ".join(SUFFIXES)
         raise ConfigError(f"--output={output}: end it in one of {names}, or give --format")
-    return SUFFIXES[Path(output).suffix]
+    return SUFFIXES[suffix]
 
 
 def write_predictions(
@@ -40,6 +44,7 @@ def write_predictions(
 
     labels: what examples are known by, {name: array [examples]}, before the predictions.
     """
+    labels = {f"given_{n}" if n in predictions else n: array for n, array in labels.items()}
     content = FORMATS[format_name](predictions, labels)
     if output:
         content = content if isinstance(content, bytes) else (content + "\n").encode()
@@ -56,7 +61,7 @@ def as_text(predictions, labels):
         known = {name: array[i] for name, array in labels.items()}
         known = known.get("file") or format_values(known) or f"example {i}"
         answers = format_values({name: array[i] for name, array in predictions.items()})
-        lines.append(f"{known}: {answers}")
+        lines.append(" ".join(f"{known}: {answers}".split()))
     return "\n".join(lines)
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data.digit_pictures import on_white
+
 PICTURES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by the number of channels
@@ -43,8 +45,9 @@ def read_pictures(model, wanted, source):
 
 
 def pictures_in(folder):
-    """The pictures in a folder, by name; ValueError if there are none."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    """The pictures in a folder, by name, without hidden ones; ValueError if there are none."""
+    named = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    paths = sorted(path for path in named if path.is_file() and not path.name.startswith("."))
     if not paths:
         raise ValueError(f"the folder holds no {', '.join(PICTURES)}")
     return paths
@@ -72,5 +75,6 @@ def resized(image, name, about):
     if about.dtype != np.uint8 or mode is None:
         raise ValueError(f"{name} is {about}: write the model's method picture, which makes an "
                          "example of a picture")  # fmt: skip
+    image = image if mode == "RGBA" else on_white(image)
     array = np.asarray(image.convert(mode).resize((width, height)), np.uint8)
     return array.reshape(about.shape), f"resized to {width} x {height} {mode}"

@@ -89,19 +89,19 @@ def read_npy(content, wanted):
         array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # a damaged header raises nearly anything
         raise ValueError(f"it cannot be read as .npy: {error}") from None
-    if (array.dtype.kind == "f") != (about.dtype.kind == "f"):
+    kinds = {"f": "fiu", "i": "iu", "u": "iu"}.get(about.dtype.kind, about.dtype.kind)
+    if array.dtype.kind not in kinds:
         raise ValueError(f"{name} must be {about}, not {array.dtype.name} {list(array.shape)}")
     return {name: converted(name, array, about)}, []
 
 
 def read_csv(content, wanted):
     """A table, a line for each example; a header may give its columns in another order."""
-    text = content.decode("utf-8-sig")
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    rows = [row for row in csv.reader(io.StringIO(text_of(content), newline=None)) if row]
     if not rows:
         raise ValueError("it is empty")
     columns, notes, first = list(range(len(rows[0]))), [], 1
-    if numbers_in(",".join(rows[0])) is None:
+    if not any(numbers_in(cell) for cell in rows[0]):
         columns, notes = columns_of([cell.strip() for cell in rows[0]], wanted)
         first = 2
     numbers = []
@@ -112,15 +112,31 @@ def read_csv(content, wanted):
             try:
                 numbers.append(float(row[column]))
             except ValueError:
-                found = (
-                    f"holds {row[column]!r}, not a number" if row[column].strip() else "is empty"
-                )
-                raise ValueError(f"line {line}, column {column + 1} {found}") from None
+                raise ValueError(
+                    f"line {line}, column {column + 1} {what_is_wrong(row[column])}"
+                ) from None
     width = sum(about.size for about in wanted.values())
+    if not numbers:
+        raise ValueError("it has no examples")
     if len(columns) != width:
         raise ValueError(f"it has {len(columns)} columns; an example has {width}: "
                          f"{in_words(wanted)}")  # fmt: skip
     return of_rows(numbers, wanted, "it"), notes
+
+
+def what_is_wrong(cell):
+    """Why a cell is no number, in words."""
+    if not cell.strip():
+        return "is empty"
+    return f"holds {cell!r}, not a number" + ("; commas separate cells" if ";" in cell else "")
+
+
+def text_of(content):
+    """The text in a file; ValueError if it is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8") from None
 
 
 def columns_of(header, wanted):
@@ -128,22 +144,31 @@ def columns_of(header, wanted):
     names = []
     for name, about in wanted.items():
         names += [name] if about.shape == () else [f"{name}_{i}" for i in range(about.size)]
-    if set(names) <= set(header):
-        rest = [cell for cell in header if cell not in names]
-        return [header.index(name) for name in names], (
-            [f"columns without use: {', '.join(rest)}"] if rest else []
-        )
-    if len(header) == len(names) and not set(names) & set(header):
-        return list(range(len(names))), [f"columns in this order: {', '.join(header)}"]
-    missing = next(name for name in names if name not in header)
-    raise ValueError(f"its header has no column {missing}; it needs {', '.join(names[:10])}")
+    there, names = [cell.casefold() for cell in header], [name.casefold() for name in names]
+    for name in names:
+        if there.count(name) > 1:
+            raise ValueError(f"its header has {name} more than once")
+    if set(names) <= set(there):
+        rest = [cell for cell in header if cell.casefold() not in names]
+        notes = [f"columns without use: {few(rest)}"] if rest else []
+        return [there.index(name) for name in names], notes
+    if len(there) == len(names) and not set(names) & set(there):
+        return list(range(len(names))), [f"line 1 holds names, taken in this order: {few(header)}"]
+    missing = next(name for name in names if name not in there)
+    raise ValueError(f"its header has no column {missing}; it needs {few(names)}")
+
+
+def few(names):
+    """The first names, and how many there are."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 4 else ""
+    return ", ".join(names[:3] if more else names) + more
 
 
 def read_json(content, wanted):
     """Examples of the only input, objects with all inputs, or one object of lists."""
     try:
-        values = json.loads(content.decode("utf-8-sig"))
-    except ValueError as error:
+        values = json.loads(text_of(content))
+    except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON: {error}") from None
     if isinstance(values, list) and values and all(isinstance(v, dict) for v in values):
         check_names(values, wanted)

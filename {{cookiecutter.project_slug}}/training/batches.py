@@ -67,7 +67,8 @@ def fed(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[Any
     """What to feed for {name: array [examples, ...]}: {placeholder: array}.
 
     ValueError if a name, a dtype or a shape is not the placeholder's. TensorFlow itself would cast:
-    of an image with values from 0 to 1 it would make bytes of zero. Floats may be rounded.
+    of an image with values from 0 to 1 it would make bytes of zero. Floats may be rounded, integers
+    not.
     """
     feed = {}
     for name, array in arrays.items():
@@ -75,6 +76,9 @@ def fed(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[Any
             raise ValueError(f"there is no input {name}; the inputs are {', '.join(placeholders)}")
         placeholder, array = placeholders[name], np.asanyarray(array)
         wanted, shape = placeholder.dtype.as_numpy_dtype, placeholder.shape[1:].as_list()
+        if array.dtype != wanted and array.dtype.kind in "iu":  # other integers, if they fit
+            exact = array.astype(wanted)
+            array = exact if np.array_equal(exact, array) else array
         alike = array.dtype == wanted or array.dtype.kind == np.dtype(wanted).kind == "f"
         if not alike or array.ndim == 0 or list(array.shape[1:]) != shape:
             expected = f"{placeholder.dtype.name} {['n', *shape]}".replace("'", "")

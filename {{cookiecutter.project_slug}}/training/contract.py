@@ -52,7 +52,12 @@ def named_predictions(model, predicted) -> dict:
             f"{type(model).__name__}.predictions returns {kind_of(predicted)}, not a dictionary "
             "{name: tensor [batch, ...]}"
         )
-    return {name: tf.identity(values, name) for name, values in predicted.items()}
+    tensors = {name: tf.identity(values, name) for name, values in predicted.items()}
+    for name, tensor in tensors.items():
+        if tensor.shape.rank == 0:
+            raise ValueError(f"{type(model).__name__}.predictions: {name} is one number for all "
+                             "examples; it must be a tensor [batch, ...]")  # fmt: skip
+    return tensors
 
 
 def check_methods(model) -> None:

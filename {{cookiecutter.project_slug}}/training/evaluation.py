@@ -113,5 +113,5 @@ def infer(model, inputs: dict[str, np.ndarray] | np.ndarray) -> dict[str, np.nda
     except tf.errors.InvalidArgumentError as error:
         missing = [name for name in model.batch if f"tensor '{name}'" in error.message]
         if not missing:
-            raise
+            raise ValueError(f"no predictions for these inputs: {error.message}") from None
         raise ValueError(f"the predictions need the input {missing[0]}, too") from None

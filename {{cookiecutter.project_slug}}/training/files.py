@@ -54,7 +54,11 @@ def overwrite(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file in place of an older one: complete or not at all."""
+    """Write a file in place of an older one: complete or not at all. A device or pipe stays one."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = path.resolve()  # a link stays one
     temporary = path.with_name(path.name + ".tmp")
     try:
         temporary.write_bytes(content)

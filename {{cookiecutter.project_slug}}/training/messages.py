@@ -115,7 +115,9 @@ def fail(error: BaseException | str, status: int, debug: bool = False) -> int:
 def format_value(value: Any, digits: int = 6) -> str:
     """A float with six significant digits, as many as float32 holds; anything else as text."""
     if isinstance(value, np.ndarray) and value.ndim:
-        return np.array2string(value, precision=digits)
+        return " ".join(np.array2string(value, precision=digits, max_line_width=10**9).split())
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     return f"{value:.{digits}g}" if isinstance(value, (float, np.floating)) else str(value)
 
 

@@ -106,8 +106,11 @@ def without_keras():
 
 
 @contextlib.contextmanager
-def without_noise():
-    """Hold back what native code writes to standard error; afterwards write all but the noise."""
+def without_noise(everything: bool = False):
+    """Hold back what native code writes to standard error; afterwards write all but the noise.
+
+    everything: whether all of it is noise.
+    """
     if sys.stderr is None:  # closed
         yield
         return
@@ -128,5 +131,5 @@ def without_noise():
             os.close(stderr)
             held.seek(0)
             for line in held:
-                if not NOISE.match(line):
+                if not (everything or NOISE.match(line)):
                     os.write(2, line)

@@ -112,6 +112,8 @@ def reused(model) -> Iterator[None]:
 
 def make_default(model) -> None:
     """Make a model's graph and session the default ones, until model.defaults is closed."""
+    if model.defaults:
+        raise ValueError("a model's block is within another block of the same model")
     graph, session = model.graph.as_default(), model.session.as_default()
     model.defaults = contextlib.ExitStack()
     model.defaults.enter_context(graph)
@@ -121,6 +123,8 @@ def make_default(model) -> None:
 @contextlib.contextmanager
 def outside(model) -> Iterator[None]:
     """Within it, the model's graph and session are not the default ones: TensorFlow is eager."""
+    if model.defaults and tf.compat.v1.get_default_graph() is not model.graph:
+        raise ValueError("leave the block of the other model or graph first")
     defaults, model.defaults = model.defaults, None
     if defaults:
         defaults.close()
