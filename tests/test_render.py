@@ -48,6 +48,7 @@ hpsearch/hyperband.py
 hpsearch/learningrate.py
 hpsearch/ledger.py
 hpsearch/local.py
+hpsearch/page.py
 hpsearch/picture.py
 hpsearch/promotion.py
 hpsearch/randomsearch.py
@@ -67,8 +68,10 @@ models/mnist_pictures.py
 pyproject.toml
 reports/__init__.py
 reports/compare.py
+reports/comparison_page.py
 reports/formats.py
 reports/groups.py
+reports/overlay.py
 reports/runs.py
 results/.gitkeep
 serving/__init__.py

@@ -22,7 +22,7 @@ STAGES = (
 )  # fmt: skip
 SEARCHES = ("search", "fullsearch")
 ALONE = {  # stages that train no model: the only flags that go with them
-    "compare": ("sort_by", "format"),
+    "compare": ("sort_by", "format", "plot", "output"),
     "doctor": ("result_dir",),
 }
 SEARCH = (
@@ -62,8 +62,11 @@ SHELL = (
     Setting("format", str, None, "of predictions (or npy), of a table (or markdown); default: that "
             "of --output's name, or text", choices=("text", "json", "csv", "npy", "markdown"),
             goes_with=("infer", "compare")),
-    Setting("output", str, None, "a file for the predictions, instead of the screen",
-            goes_with=("infer",)),
+    Setting("output", str, None, "a file for the predictions or the comparison, instead of the "
+            "screen; a comparison is also drawn (.png), or made a page (.html)",
+            goes_with=("infer", "compare")),
+    Setting("plot", bool, False, "draw the curves of the compared runs, into compare.png or "
+            "--output", goes_with=("compare",)),
     Setting("sort_by", str, None, "a column, such as valid_loss, lr or duration (default: the "
             "model's objective on valid)", goes_with=("compare",)),
     Setting("help", bool, False, "show the flags of the model"),

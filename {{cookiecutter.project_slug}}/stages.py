@@ -28,9 +28,11 @@ from training.status import Status
 def run(model_class: type, given: dict) -> int:
     """Run the stage that {flag: value} asks for; without one, train. Returns the exit status."""
     given = dict(given)
-    text, form, output = (given.pop(name, None) for name in ("input", "format", "output"))
     if given.get("compare"):
-        return compare(given.get("folders", []), given.get("sort_by"), form or "text")
+        from reports.compare import compare  # its library, rich, is slow to import
+
+        return compare(given.get("folders", []), given)
+    text, form, output = (given.pop(name, None) for name in ("input", "format", "output"))
     if given.get("search") or given.get("fullsearch") or given.get("promote"):
         return search(model_class, given)
     asked = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
@@ -155,13 +157,6 @@ def verify(config):
     for line in verdict.lines:
         print(line)
     return 0 if verdict.equal else 1
-
-
-def compare(folders, sort_by, form):
-    """Print runs beside each other."""
-    from reports.compare import print_comparison  # its library, rich, is slow to import
-
-    return print_comparison(folders, sort_by, form)
 
 
 def search(model_class, given):

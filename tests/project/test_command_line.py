@@ -19,7 +19,7 @@ COMMON = """
     device doctor dry_run eta eval_every eval_examples evaluate executor export fixed_params force
     format from_checkpoint fullsearch help infer input jit keep_checkpoint_every_n_hours log_every
     lr lr_points lr_schedule max_iter max_to_keep min_iter model_name momentum nb_process optimizer
-    output patience promote random_seed ranges ray_address result_dir save_checkpoint_secs
+    output patience plot promote random_seed ranges ray_address result_dir save_checkpoint_secs
     save_every search search_seed sort_by step threads trials verify warmup_steps weight_decay
 """.split()
 OWN = {

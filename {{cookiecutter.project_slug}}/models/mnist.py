@@ -83,8 +83,8 @@ class MNIST(BasicModel):
         answers = self.infer({"images": images})
         digits, probability = answers["digit"], answers["probability"]
         pictures.draw_confusion(folder / "confusion.png", pictures.confusion(labels, digits))
+        pictures.draw_weights(folder / "weights.png", self.weights()["hidden1/weights"])
         rows = pictures.most_confident_mistakes(labels, digits, probability)
         shown = (array[rows] for array in (images, labels, digits, probability))
         pictures.draw_mistakes(folder / "mistakes.png", *shown)
-        pictures.draw_weights(folder / "weights.png", self.weights()["hidden1/weights"])
         return []

@@ -16,13 +16,15 @@ STAR = {"marker": "*", "markersize": 14, "linestyle": "", "zorder": 3,
 FEW = 20  # points of a line, which are marked one by one
 COLUMNS = 3  # charts beside each other
 LARGEST = 1e100  # value that can be drawn; neither infinity nor NaN is below it
+LAST = 10**9  # step, the most that --max_iter allows
 Curves = dict[tuple[str, str], tuple[list[int], list[float]]]  # {(split, name): (steps, values)}
 
 
 def curves_of(records: list[dict]) -> Curves:
     """The curves of train and valid in metrics.jsonl; what is not finite is left out."""
     curves = {}
-    for record in sorted(records, key=lambda record: record["step"]):
+    drawable = (record for record in records if record["step"] <= LAST)
+    for record in sorted(drawable, key=lambda record: record["step"]):
         for name, value in record.items():
             chosen = record["split"] in LINES and name not in ("step", "examples_per_second")
             if chosen and isinstance(value, float) and abs(value) < LARGEST:

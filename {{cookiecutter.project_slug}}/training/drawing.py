@@ -14,6 +14,7 @@ from pathlib import Path
 WIDTH = 5.6  # inches: fills a telephone's screen, and its texts can be read there
 DOTS = 150  # per inch
 STYLE = {
+    "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,

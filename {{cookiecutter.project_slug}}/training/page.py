@@ -39,7 +39,7 @@ h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem }
 p { margin: 0.5rem 0 }
 .scroll { overflow-x: auto; max-width: 100% }
 table { border-collapse: collapse; font-size: 0.9rem; width: max-content }
-th, td { text-align: left; vertical-align: top; padding: 0.25rem 1.25rem 0.25rem 0;
+th, td { text-align: left; vertical-align: top; padding: 0.25rem 1rem 0.25rem 0;
   border-bottom: 1px solid var(--line); min-width: 3rem; overflow-wrap: break-word }
 th { font-weight: 600; white-space: nowrap }
 td { max-width: 34rem; font-variant-numeric: tabular-nums }
@@ -48,11 +48,13 @@ summary { cursor: pointer; margin: 0.5rem 0 }
 pre { background: var(--box); padding: 0.6rem 0.8rem; border-radius: 6px; margin: 0.25rem 0 1rem;
   font: 0.85rem/1.5 ui-monospace, monospace; white-space: pre-wrap }
 pre span { display: inline-block; max-width: 100% }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start }
-figure { margin: 0; max-width: 100%; overflow-x: auto; background: #fff; border-radius: 6px;
+.pictures { columns: 34rem; column-gap: 1rem; margin-bottom: 0.5rem }
+figure { margin: 0 0 1rem; width: fit-content; max-width: 100%; overflow-x: auto;
+  box-sizing: border-box; break-inside: avoid; background: #fff; border-radius: 6px;
   border: 1px solid var(--line) }
 img { display: block; max-width: 100%; height: auto }
-img.wide { max-width: none; width: max(100%, 45rem) }
+figure.wide { column-span: all }
+figure.wide img { max-width: none; width: max(100%, 45rem) }
 footer { color: var(--faint); font-size: 0.85rem; margin: 2rem 0 1rem }
 </style>
 </head>
@@ -69,8 +71,12 @@ WIDE = 620  # pixels of CSS: a picture beyond it is scrolled on a telephone, ins
 
 def write_page(path: Path, title: str, parts: Iterable[str]) -> None:
     """Write a page, complete or not at all."""
-    content = PAGE.substitute(title=escaped(title), parts="\n".join(parts))
-    write_bytes(path, content.encode())
+    write_bytes(path, page(title, parts))
+
+
+def page(title: str, parts: Iterable[str]) -> bytes:
+    """A whole page of parts, in UTF-8."""
+    return PAGE.substitute(title=escaped(title), parts="\n".join(parts)).encode()
 
 
 def escaped(value: Any) -> str:
@@ -131,6 +137,6 @@ def figure(content):
     data = base64.b64encode(content).decode()
     look = ' class="wide"' if width > WIDE else ""
     return (
-        f'<figure tabindex="0"><img{look} width="{width}" height="{height}" '
+        f'<figure tabindex="0"{look}><img width="{width}" height="{height}" '
         f'alt="{escaped(caption)}" src="data:image/png;base64,{data}"></figure>'
     )

@@ -3,11 +3,9 @@
 The page is made from the files in the run's folder, and says nothing that they do not.
 """
 
-import contextlib
 import io
 import logging
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,13 @@ from training import page
 from training.checkpoints import FIELDS
 from training.curves import curves_of, draw_curves, names_of
 from training.files import PROJECT, read_json, read_jsonl
-from training.messages import as_flags, duration, format_value, one_line
+from training.messages import as_flags, duration, format_value, not_fatal
 from training.metrics import values_of
 from training.provenance import as_dict, read_provenance, recorded_config, utc_now
 
 log = logging.getLogger(__name__)
 EXACT = ("random_seed", "threads", "jit")  # a command that repeats a run says them in any case
 NOT_REPEATED = ("result_dir", "debug")
-
-
-@contextlib.contextmanager
-def not_fatal(what: str, debug: bool) -> Iterator[None]:
-    """Within it, an error is a line: the weights are saved. A full disk still is an error."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:  # a model's own code may raise anything
-        log.warning(f"{what} failed: {type(error).__name__}: {one_line(error)}", exc_info=debug)
 
 
 def draw_pictures(model, run, is_complete: bool) -> None:
@@ -59,7 +46,8 @@ def write_run_page(model, run) -> None:
     with not_fatal("writing report.html", model.config["debug"]):
         folder, table = run.path, model.settings()
         config, status, records = recorded_config(folder), run.status.read(), run.metrics.records()
-        own = [path for path in sorted(folder.glob("*.png")) if path.name != "curves.png"]
+        drawn = sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)
+        own = [path for path in drawn if path.name != "curves.png"]
         title = f"{config['model_name']}: {from_project(folder)}"
         page.write_page(folder / "report.html", title, [
             *map(page.paragraph, outcome(status)),
