@@ -12,7 +12,7 @@ from typing import Any
 from training import page
 from training.checkpoints import FIELDS
 from training.curves import curves_of, draw_curves, names_of
-from training.files import PROJECT, read_json, read_jsonl
+from training.files import PROJECT, read_jsonl
 from training.messages import as_flags, duration, format_value, not_fatal
 from training.metrics import values_of
 from training.provenance import as_dict, read_provenance, recorded_config, utc_now
@@ -28,31 +28,31 @@ def draw_pictures(model, run, is_complete: bool) -> None:
     with not_fatal("drawing curves.png", debug):
         curves = curves_of(run.metrics.records())
         if curves:
-            draw_curves(curves, run.path / "curves.png", best_step(run.path))
+            draw_curves(curves, run.path / "curves.png", best_step(model, run))
     if is_complete:
         with not_fatal(f"{type(model).__name__}.report", debug):
             for line in model.report(run.path):
                 log.info(line)
 
 
-def best_step(folder: Path) -> int | None:
-    """The step of the best checkpoint on valid; None before the first evaluation."""
-    file = folder / "checkpoints" / "best.json"
-    return read_json(file).get("step") if file.exists() else None
+def best_step(model, run) -> int | None:
+    """The step of the best evaluation on valid; None before the first."""
+    best, _ = run.metrics.best(model.objective)
+    return best["step"] if best else None
 
 
 def write_run_page(model, run) -> None:
     """Write report.html into the run's folder."""
     with not_fatal("writing report.html", model.config["debug"]):
-        folder, table = run.path, model.settings()
+        folder, table, best = run.path, model.settings(), best_step(model, run)
         config, status, records = recorded_config(folder), run.status.read(), run.metrics.records()
         drawn = sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)
         own = [path for path in drawn if path.name != "curves.png"]
         title = f"{config['model_name']}: {from_project(folder)}"
         page.write_page(folder / "report.html", title, [
             *map(page.paragraph, outcome(status)),
-            *results(records, best_step(folder)),
-            *pictures("Curves", chart_pngs(records, best_step(folder))),
+            *results(records, best),
+            *pictures("Curves", chart_pngs(records, best)),
             *pictures("Pictures", [path.read_bytes() for path in own]),
             page.heading("Commands"),
             *commands(folder, config, table, status["status"]),
