@@ -13,7 +13,7 @@ from PIL import Image
 
 from reports import runs
 from reports.compare import tables_of
-from reports.overlay import COLOURED, draw_overlay, draw_overlays, label, members
+from reports.overlay import COLOURS, draw_overlay, draw_overlays, label, members
 
 
 def make_curve(folder, losses, **settings):
@@ -52,7 +52,7 @@ def test_a_configuration_has_one_colour_whatever_its_seeds(tmp_path):
 
 
 def test_of_many_configurations_ten_are_named_and_the_others_are_grey(shell, tmp_path):
-    for n in range(COLOURED + 4):
+    for n in range(len(COLOURS) + 4):
         make_curve(tmp_path / f"{n}", [1.0, 0.5, 0.1 + n / 100], lr=0.1 + n / 1000)
     output = tmp_path / "page.html"
     assert shell("--compare", str(tmp_path), f"--output={output}")[0] == 0

@@ -17,9 +17,11 @@ from training.drawing import WIDTH, picture, scale, show_steps
 from training.messages import format_value
 from training.metrics import Metrics
 
-COLOURED = 10  # configurations
-LABEL = 60  # characters
-CHART, LINE = 3.7, 0.25  # inches: the height of a chart, and of a line of text below or above it
+COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink",
+           "tab:olive", "tab:cyan", "black")  # fmt: skip
+GREY = "0.8"
+LABEL = 54  # characters
+CHART, LINE, ENTRY = 3.7, 0.25, 0.19  # inches: a chart, a line of text, a line of the legend
 
 
 def draw_overlay(tables: list[Table]) -> bytes:
@@ -27,7 +29,7 @@ def draw_overlay(tables: list[Table]) -> bytes:
     charts = [names_of(table) for table in tables]
     width = WIDTH * max(map(len, charts))
     titles = [title(table, int(13 * width)) for table in tables]
-    heights = [CHART + LINE * (3 + text.count("\n") + entries(table))
+    heights = [CHART + LINE * (3 + text.count("\n")) + ENTRY * entries(table)
                for table, text in zip(tables, titles, strict=True)]  # fmt: skip
     file = io.BytesIO()
     with picture(file, "Curves of runs over each other, on valid", width, sum(heights)) as figure:
@@ -44,7 +46,7 @@ def draw_overlays(table: Table) -> list[bytes]:
     """A PNG for each chart of a table, for a page."""
     found = []
     for name in names_of(table):
-        file, height = io.BytesIO(), CHART + LINE * (3 + entries(table))
+        file, height = io.BytesIO(), CHART + LINE + ENTRY * entries(table)
         with picture(file, f"{name} on valid of each run", WIDTH, height) as figure:
             draw_table(figure, table, [name], WIDTH, height, LINE / 2)
         found.append(file.getvalue())
@@ -66,14 +68,18 @@ def members(table: Table) -> list[list[Values]]:
 
 def entries(table: Table) -> int:
     """How many lines the legend has."""
-    return min(COLOURED, len(members(table)))
+    return min(len(COLOURS), len(members(table)))
 
 
 def colours(table: Table) -> str:
-    """What the colours leave out, in words; "" if all configurations have one."""
-    count = len(members(table))
-    more = f"The first {COLOURED} of {count:,} configurations have a colour, the others are grey"
-    return more if count > COLOURED else ""
+    """What colours and thick lines mean, in words, where it is not plain to see."""
+    groups, named, found = members(table), len(COLOURS), []
+    if any(len(runs) > 1 for runs in groups):
+        found.append("A thick line is the mean over the seeds of one configuration.")
+    if len(groups) > named:
+        found.append(f"The first {named} of {len(groups):,} configurations have a colour, the "
+                     "others are grey.")  # fmt: skip
+    return " ".join(found)
 
 
 def title(table: Table, columns: int) -> str:
@@ -87,7 +93,7 @@ def draw_table(part, table: Table, names: list[str], width, height, above) -> No
 
     above: inches above the charts.
     """
-    below = LINE * (2.5 + entries(table))
+    below = 3 * LINE + ENTRY * entries(table)
     part.subplots_adjust(0.75 / width, below / height, 1 - 0.2 / width, 1 - (above + 0.3) / height,
                          wspace=0.18)  # fmt: skip
     charts = part.subplots(1, len(names), squeeze=False)[0]
@@ -96,15 +102,16 @@ def draw_table(part, table: Table, names: list[str], width, height, above) -> No
         values = []
         for number, (_, curves) in enumerate(groups):
             lines = [found["valid", name] for found in curves if ("valid", name) in found]
-            draw_group(axes, lines, f"C{number}" if number < COLOURED else "0.8", -number)
+            colour = COLOURS[number] if number < len(COLOURS) else GREY
+            draw_group(axes, lines, colour, -number)
             values += [value for _, points in lines for value in points]
         if values:
             scale(axes, "y", values)
         show_steps(axes.xaxis)
         axes.set(xlabel="step", title=f"{name} on valid")
-    named = groups[:COLOURED]
-    lines = [charts[0].plot([], [], color=f"C{n}", linewidth=2)[0] for n in range(len(named))]
-    part.legend(lines, [label(table, runs) for runs, _ in named], fontsize="small",
+    named = list(zip(groups, COLOURS, strict=False))
+    lines = [charts[0].plot([], [], color=colour, linewidth=2)[0] for _, colour in named]
+    part.legend(lines, [label(table, runs) for (runs, _), _ in named], fontsize="small",
                 loc="lower left", bbox_to_anchor=(0.5 / width, 0))  # fmt: skip
 
 
@@ -133,6 +140,8 @@ def label(table: Table, runs: list[Values]) -> str:
     """What a configuration is called: by the settings that differ, or by its folder."""
     values = runs[0]
     known = [n for n in table.settings if values.get(n) is not None]
-    text = ", ".join(f"{name}={format_value(values[name])}" for name in known) or values["folder"]
+    text = (
+        ", ".join(f"{name}={format_value(values[name], 4)}" for name in known) or values["folder"]
+    )
     text = textwrap.shorten(formats.plain(text).lstrip("_"), LABEL, placeholder=" ...")
     return f"{text} ({len(runs)} runs)" if len(runs) > 1 else text
