@@ -73,7 +73,8 @@ def train(config):
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['step']}; resume with --result_dir={folder}")
         return 128 + result["signal"]
-    for line in filter(None, (warning, faster)):
+    page = Path(result["result_dir"], "report.html")
+    for line in filter(None, (warning, faster, f"Report: {page}" if page.exists() else "")):
         print(line)
     print(f"Next: {main_command()} --infer --result_dir={folder}")
     print(f"      tensorboard --logdir {logs}")

@@ -61,6 +61,7 @@ def show(folder: SearchFolder, best: dict) -> None:
 
         picture.draw(folder, best)
         page.write_search_page(folder, best)
+        print(f"Report: {folder.path / 'report.html'}")
 
 
 def executor_for(run: dict, options: dict):
