@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from runs import lines as records_of
@@ -238,7 +239,8 @@ def test_main_works_from_any_folder_and_keeps_the_screen_clean(tmp_path):
     numbers = r"loss = [\d.]+, absolute_error = [\d.]+"
     assert re.fullmatch(rf"Step 20: train {numbers} \| valid {numbers}", lines[4])
     assert re.fullmatch(r"Step 100: loss = [\d.]+ \(\d+\.\d\d sec\)", lines[8])
-    (train, valid, test), (line, *_) = lines[-5:-2], lines[-2:]
+    train, valid, test, report, line, _ = lines[-6:]
+    assert report == f"Report: {Path('here', 'report.html')}"
     for split, shown in {"train": train, "valid": valid, "test": test}.items():
         assert re.fullmatch(rf"{split}: {numbers} \(100 examples\)", shown)
     assert (tmp_path / "here" / "fit.png").exists()
