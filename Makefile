@@ -26,7 +26,7 @@ test: .venv/ready
 	$(python) -m pytest -m "not slow and not campaign"
 
 test-all: .venv/ready
-	$(python) -m pytest
+	$(python) -m pytest -rs
 
 kills: .venv/ready
 	rm -rf build/kills

@@ -24,7 +24,7 @@ STAGES = (
 SEARCHES = ("search", "fullsearch")
 ALONE = {  # stages that train no model: the only flags that go with them
     "board": ("result_dir", "model_name", "port"),
-    "compare": ("sort_by", "format"),
+    "compare": ("sort_by", "format", "plot", "output"),
     "doctor": ("result_dir",),
 }
 SEARCH = (
@@ -64,8 +64,11 @@ SHELL = (
     Setting("format", str, None, "text, json or csv; npy for predictions, markdown for --compare "
             "(default: what the name of --output says, or text)",
             choices=("text", "json", "csv", "npy", "markdown"), goes_with=("infer", "compare")),
-    Setting("output", str, None, "a file for the predictions, instead of the screen",
-            goes_with=("infer",)),
+    Setting("output", str, None, "a file for the predictions or the comparison, instead of the "
+            "screen; a comparison is also drawn (.png), or made a page (.html)",
+            goes_with=("infer", "compare")),
+    Setting("plot", bool, False, "draw the curves of the compared runs, into compare.png or "
+            "--output", goes_with=("compare",)),
     Setting("port", int, None, "of TensorBoard (default: 6006, or the next free one)", 0, 65535,
             goes_with=("board",)),
     Setting("sort_by", str, None, "a column, such as valid_loss, lr or duration (default: the "

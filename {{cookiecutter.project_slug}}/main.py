@@ -8,6 +8,7 @@
     python main.py --export --result_dir=R            files for other programs, in R/export
     python main.py --verify --result_dir=R            train again and compare, bit for bit
     python main.py --compare F --sort_by=valid_loss   a table of the runs in F; default: results
+    python main.py --compare --plot                   their curves over each other
     python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
     python main.py --search=hyperband --nb_process=2  a search for hyper-parameters
     python main.py --model_name=MNIST --help          every flag of a model

@@ -29,9 +29,11 @@ from training.status import Status
 def run(model_class: type, given: dict) -> int:
     """Run the stage that {flag: value} asks for; without one, train. Returns the exit status."""
     given = dict(given)
-    text, form, output = (given.pop(name, None) for name in ("input", "format", "output"))
     if given.get("compare"):
-        return compare(given.get("folders", []), given.get("sort_by"), form or "text")
+        from reports.compare import compare  # its library, rich, is slow to import
+
+        return compare(given.get("folders", []), given)
+    text, form, output = (given.pop(name, None) for name in ("input", "format", "output"))
     if given.get("search") or given.get("fullsearch") or given.get("promote"):
         return search(model_class, given)
     if given.get("board"):
@@ -74,7 +76,8 @@ def train(config):
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['step']}; resume with --result_dir={folder}")
         return 128 + result["signal"]
-    for line in filter(None, (warning, faster)):
+    page = Path(result["result_dir"], "report.html")
+    for line in filter(None, (warning, faster, f"Report: {page}" if page.exists() else "")):
         print(line)
     print(f"Next: {main_command()} --infer --result_dir={folder}")
     print(f"      {main_command()} --board --result_dir={logs}")
@@ -156,13 +159,6 @@ def verify(config):
     for line in verdict.lines:
         print(line)
     return 0 if verdict.equal else 1
-
-
-def compare(folders, sort_by, form):
-    """Print runs beside each other."""
-    from reports.compare import print_comparison  # its library, rich, is slow to import
-
-    return print_comparison(folders, sort_by, form)
 
 
 def search(model_class, given):

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from runs import lines as records_of
@@ -19,7 +20,7 @@ COMMON = """
     deterministic device doctor dry_run eta eval_every eval_examples evaluate executor export
     fixed_params force format from_checkpoint fullsearch help infer input jit
     keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_iter max_to_keep min_iter
-    model_name momentum nb_process optimizer output patience port promote random_seed ranges
+    model_name momentum nb_process optimizer output patience plot port promote random_seed ranges
     ray_address result_dir save_checkpoint_secs save_every search search_seed sort_by step threads
     trace_every trials verify warmup_steps weight_decay
 """.split()
@@ -239,7 +240,8 @@ def test_main_works_from_any_folder_and_keeps_the_screen_clean(tmp_path):
     numbers = r"loss = [\d.]+, absolute_error = [\d.]+"
     assert re.fullmatch(rf"Step 20: train {numbers} \| valid {numbers}", lines[4])
     assert re.fullmatch(r"Step 100: loss = [\d.]+ \(\d+\.\d\d sec\)", lines[8])
-    (train, valid, test), (line, *_) = lines[-5:-2], lines[-2:]
+    train, valid, test, report, line, _ = lines[-6:]
+    assert report == f"Report: {Path('here', 'report.html')}"
     for split, shown in {"train": train, "valid": valid, "test": test}.items():
         assert re.fullmatch(rf"{split}: {numbers} \(100 examples\)", shown)
     assert (tmp_path / "here" / "fit.png").exists()

@@ -1,21 +1,25 @@
 """A search's folder, with a made-up objective: any order, any stop, any damage, one answer."""
 
+import html
 import io
 import json
 import random
 import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import Future
 
 import pytest
+from browser import look, needs_chromium
 from rich.console import Console
 from runs import read
 from searches import assert_same, ledger, lines_of
 
-from command_line import SEARCH
+from command_line import SEARCH, parse
 from hpsearch.display import Display, print_best
 from hpsearch.ledger import Outcome
+from hpsearch.page import write_search_page
 from hpsearch.picture import draw
 from hpsearch.search import SearchFolder, run
 from hpsearch.search_settings import search_settings
@@ -218,7 +222,7 @@ def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
     best = read(tmp_path / "search", "best.json")
     with SearchFolder(settings(), tmp_path / "search") as folder:
         for confirmed in ([], best["confirmed"]):
-            draw(folder, confirmed)
+            draw(folder, best | {"confirmed": confirmed})
             assert (folder.path / "search.png").exists()
             (folder.path / "search.png").unlink()
 
@@ -385,7 +389,8 @@ def test_drawing_does_not_load_tensorflow(tmp_path, capsys):
         "import sys; from pathlib import Path; from hpsearch.picture import draw;"
         "from hpsearch.search import SearchFolder; from training.files import read_json;"
         f"path = Path({str(tmp_path / 'search')!r}); settings = read_json(path / 'search.json');"
-        "folder = SearchFolder(settings, path).__enter__(); draw(folder, []);"
+        "folder = SearchFolder(settings, path).__enter__();"
+        "draw(folder, read_json(path / 'best.json'));"
         "sys.exit('tensorflow.python' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT).returncode == 0
@@ -416,3 +421,47 @@ def test_a_dry_run_needs_no_data(shell, results, monkeypatch):
     flags = ["--dry_run", "--jit=off", f"--threads={processors.count()}"]
     status, output, errors = shell("--model_name=MNIST", "--search=random", *flags)
     assert (status, errors) == (0, "") and "s to compile" in output and not results.exists()
+
+
+def page_of(path, **changed):
+    """Make up a search whose winner has a run folder. Returns its page, best.json and settings."""
+    made_up_search(path, MadeUp(0), **changed)
+    best = read(path, "best.json")
+    with SearchFolder(settings(**changed), path) as folder:
+        run_folder = folder.trial_folder(best["trial"])
+        run_folder.mkdir(parents=True)
+        config = {"model_name": "MNIST", "random_seed": 1}
+        (run_folder / "config.json").write_text(json.dumps({"config": config}))
+        draw(folder, best)
+        write_search_page(folder, best)
+    return (path / "report.html").read_text(encoding="utf-8"), best, folder.settings
+
+
+@pytest.mark.parametrize("kind", ["random", "hyperband", "lr", "fullsearch"])
+def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(kind, tmp_path):
+    text, best, asked = page_of(tmp_path / "search", search=kind, fixed_params={"beta1": 0.8})
+    text = html.unescape(text)
+    assert f"Winner: trial {best['trial']} with {best['mean']:.6g}" in text
+    again, promote, winner = (
+        shlex.split(re.sub("<[^>]+>", "", line))[1:] for line in re.findall("<pre>(.*)</pre>", text)
+    )
+    model_class, given = parse(again)
+    options = OPTIONS | {s.name: given[s.name] for s in SEARCH if s.name in given}
+    found = search_settings(model_class, given, options)
+    kept = {n: v for n, v in found.items() if n not in ("run", "trials", "base", "lr_points")}
+    assert kept == {n: v for n, v in asked.items() if n in kept}
+    table = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}
+    chosen = table | {n: v for n, v in parse(winner)[1].items() if n in table}
+    assert chosen == best["hyperparameters"] and parse(promote)[1]["promote"]
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_of_a_search_fits_any_screen_and_shows_its_name_as_it_is(width, tmp_path):
+    name = "a<img src=x onerror=window.hacked=1>&amp;"
+    text, _, _ = page_of(tmp_path / name, search="hyperband")
+    seen = look(re.sub("(?s)<meta http-equiv.*?>", "", text), tmp_path, width)
+    assert not seen["hacked"] and seen["needs"] <= width and seen["beyond"] == []
+    ((natural, shown, caption),) = seen["images"]
+    assert natural > 1000 and shown > 700 and "Scores of 42 trials; the best" in caption
+    assert name in seen["title"] and seen["requests"] == []

@@ -8,7 +8,6 @@ from toy import Toy
 from models import make_model
 from training import checkpoints
 from training.evaluation import arrays_of
-from training.loss_picture import curves_of, draw_curves
 
 
 def test_each_evaluation_shows_train_and_valid_side_by_side(small, capsys, tmp_path):
@@ -49,32 +48,6 @@ def test_the_size_of_the_sample_changes_no_weights_and_may_change_on_resume(smal
     straight = train(small | {"result_dir": str(tmp_path / "straight")})
     assert straight["examples"]["train_sample"] == 60 and straight["valid"] == result["valid"]
     assert straight["train_sample"] != result["train_sample"]
-
-
-def test_loss_png_is_drawn_of_each_complete_run(line_run, small, tmp_path):
-    from matplotlib.image import imread
-
-    assert imread(line_run[0] / "loss.png").shape[:2] == (480, 1320)  # loss and one metric
-    train(small, until=40)
-    assert not (tmp_path / "run" / "loss.png").exists()
-    train(small, final=False)  # a trial of a search
-    assert not (tmp_path / "run" / "loss.png").exists()
-
-
-def test_a_picture_of_curves_takes_what_is_finite_and_leaves_out_test(tmp_path):
-    records = [
-        {"step": 10, "split": "train", "loss": 2.0, "examples_per_second": 9},
-        {"step": 20, "split": "valid", "loss": None, "accuracy": 0.5},
-        {"step": 20, "split": "test", "loss": 3.0},
-        {"step": 5, "split": "train", "loss": 1.0, "examples_per_second": 8},
-    ]
-    assert curves_of(records) == {
-        ("train", "loss"): ([5, 10], [1.0, 2.0]),
-        ("valid", "accuracy"): ([20], [0.5]),
-    }
-    draw_curves(records, tmp_path / "loss.png")
-    draw_curves([], tmp_path / "none.png")
-    assert (tmp_path / "loss.png").exists() and not (tmp_path / "none.png").exists()
 
 
 @pytest.mark.parametrize("bytes_kept, count", [(10**9, 50), (1, 5)])

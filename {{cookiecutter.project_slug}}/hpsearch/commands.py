@@ -15,7 +15,7 @@ from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
 from hpsearch.search_settings import RESUMABLE, search_settings
 from training.files import read_json
-from training.messages import duration, main_command, one_line
+from training.messages import duration, main_command, not_fatal, one_line
 from training.signals import StopSignals
 from training.speed import STILL, advice, seconds_of_a_step
 
@@ -46,14 +46,22 @@ def search(model_class, given: dict, options: dict) -> int:
         if stop.received:
             print("Interrupted; run the same command to resume")
             return 128 + stop.received
-        from hpsearch import picture  # matplotlib is slow to import
-
         best = read_json(folder.path / "best.json")
         print_best(folder, best)
-        picture.draw(folder, best["confirmed"])
+        show(folder, best)
         quoted = shlex.quote(str(folder.path))
         print(f"Next: {main_command()} --promote --result_dir={quoted}")
     return 0
+
+
+def show(folder: SearchFolder, best: dict) -> None:
+    """Write search.png and report.html; best: the content of best.json."""
+    with not_fatal("drawing search.png and report.html"):
+        from hpsearch import page, picture  # Matplotlib is slow to import
+
+        picture.draw(folder, best)
+        page.write_search_page(folder, best)
+        print(f"Report: {folder.path / 'report.html'}")
 
 
 def executor_for(run: dict, options: dict):

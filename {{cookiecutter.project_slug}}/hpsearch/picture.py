@@ -1,78 +1,136 @@
-"""search.png: the scores of a search against steps, a line per trial, and each hyper-parameter."""
+"""search.png: the scores of a search against steps or trials, and each hyper-parameter.
 
-from matplotlib import ticker
-from matplotlib.backends.backend_agg import FigureCanvasAgg  # no screen needed
+A dot is a trial, its colour the steps that it was trained for. The winner has a star.
+"""
+
+import textwrap
+
+from matplotlib import colormaps
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 
-from hpsearch.display import last_records, varying
+from hpsearch.display import last_records, spread, varying
 from hpsearch.ledger import TRAINED
+from models import MODELS
+from training.drawing import picture, scale, show_steps
+from training.messages import format_value
+
+COLUMNS, WIDTH, HEIGHT = 3, 4.4, 3.4  # of panels; inches of one
+STAR = {"marker": "*", "markersize": 17, "color": "gold", "markeredgecolor": "black", "zorder": 5}
 
 
-def draw(folder, confirmed: list[dict]) -> None:
-    """Write search.png into the folder of a search; confirmed: as in best.json."""
+def draw(folder, best: dict) -> None:
+    """Write search.png into the folder of a search; best: the content of best.json."""
     records = [r for r in folder.ledger.records.values() if r["state"] == TRAINED]
     records = [record for record in records if "seed" not in record]
     names = varying([record["hyperparameters"] for record in records])
-    columns = 3
+    columns, rungs = min(COLUMNS, 1 + len(names)), sorted({record["until"] for record in records})
     rows = -(-(1 + len(names)) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    rungs = sorted({record["until"] for record in records})
-    draw_curves(panels[0], records, rungs)
-    last = last_records(records)
-    for panel, name in zip(panels[1:], names, strict=False):
-        dots = draw_values(panel, name, last, rungs)
-        draw_means(panel, name, confirmed)
-    if names:
-        bar = figure.colorbar(dots, ax=panels[len(names)], label="steps")
-        bar.set_ticks(range(len(rungs)), labels=[f"{until:,}" for until in rungs])
-    for panel in panels[1 + len(names) :]:
-        panel.set_axis_off()
-    for panel in panels:
-        panel.set_ylabel(f"{folder.settings['objective'][0]} on valid")
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder.path / "search.png", dpi=120)
+    caption = f"Scores of {len(last_records(records))} trials; the best is {winner(best)}"
+    width, height = WIDTH * columns, HEIGHT * rows + 0.9
+    with picture(folder.path / "search.png", caption, width, height) as figure:
+        figure.set_layout_engine("constrained")
+        figure.suptitle(title(folder.settings, best), x=0.01, ha="left", fontsize=12)
+        panels = figure.subplots(rows, columns, squeeze=False)
+        first, *others = panels.ravel()
+        (draw_trials if len(rungs) == 1 else draw_curves)(first, records, rungs, best)
+        last = last_records(records)
+        for panel, name in zip(others, names, strict=False):
+            draw_values(panel, name, last, rungs, best)
+            panel.set_xlabel(described(folder.settings["model_name"], name))
+        for panel in others[len(names) :]:
+            panel.set_axis_off()
+        scores = [record["score"] for record in records]
+        for panel in (first, *others[: len(names)]):
+            scale(panel, "y", scores)
+        for row in panels:
+            row[0].set_ylabel(f"{folder.settings['objective'][0]} on valid")
+        explain(figure, rungs, best["confirmed"])
 
 
-def draw_curves(panel, records, rungs):
+def title(settings: dict, best: dict) -> str:
+    """What was searched, and what came out."""
+    objective, direction = settings["objective"]
+    better = "higher" if direction == "max" else "lower"
+    began = ", what the search began with" if best["hyperparameters"] == settings["base"] else ""
+    return (
+        f"Search of {settings['model_name']} ({settings['search']}) by {objective} on valid: "
+        f"{better} is better\nWinner: {winner(best)}{began}"
+    )
+
+
+def winner(best: dict) -> str:
+    """The winner in words."""
+    found = f"trial {best['trial']} with {format_value(best['mean'])}"
+    if not best["confirmed"]:
+        return found
+    return f"{found} ± {spread(best)} over {best['seeds']} other seed{'s' * (best['seeds'] > 1)}"
+
+
+def described(model_name: str, name: str) -> str:
+    """A hyper-parameter, and what it means in the table of its model."""
+    table = MODELS[model_name].hyperparameters if model_name in MODELS else ()
+    about = next((setting.help for setting in table if setting.name == name), "")
+    return textwrap.shorten(f"{name}: {about}", 46, placeholder=" ...") if about else name
+
+
+def colour(until: int, rungs: list[int]):
+    """Of a trial that was trained up to a step: the darker, the further."""
+    return colormaps["viridis_r"]((1 + rungs.index(until)) / len(rungs))
+
+
+def draw_curves(panel, records, rungs, best):
     """Scores against steps, a line per trial."""
     curves = {}
     for record in sorted(records, key=lambda r: r["until"]):
         curves.setdefault(record["trial"], []).append((record["until"], record["score"]))
-    colors = [f"C{trial % 10}" for trial in curves]
     # One collection: a hundred thousand lines would take minutes.
-    lines = LineCollection(curves.values(), colors=colors, linewidth=0.8, alpha=0.6)
-    panel.add_collection(lines)
+    panel.add_collection(LineCollection(curves.values(), colors="0.6", linewidth=0.8, alpha=0.6))
     ends = [points[-1] for points in curves.values()]
-    panel.scatter(*zip(*ends, strict=True), c=colors, s=8, alpha=0.6)
+    panel.scatter(*zip(*ends, strict=True), c=[colour(end, rungs) for end, _ in ends], s=14)
+    panel.plot(rungs[-1], best["mean"], **STAR)
     panel.set(xlabel="steps", xscale="log")
     panel.set_xticks(rungs, [f"{until:,}" for until in rungs])
-    panel.xaxis.set_minor_locator(ticker.NullLocator())
+    panel.set_xticks([], minor=True)
 
 
-def draw_values(panel, name, records, rungs):
-    """Scores against a hyper-parameter, a dot per trial. Returns the dots, colored by steps."""
-    values = [record["hyperparameters"][name] for record in records]
-    colors = [rungs.index(record["until"]) for record in records]
-    dots = panel.scatter(values, [record["score"] for record in records], c=colors, s=14)
-    panel.set(xlabel=name)
-    if all(isinstance(value, (int, float)) and value > 0 for value in values):
-        subs = (1,) if max(values) / min(values) > 100 else (1, 2, 5)
-        panel.set(xscale="log")
-        panel.xaxis.set_major_locator(ticker.LogLocator(subs=subs))
-        panel.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-        panel.xaxis.set_minor_locator(ticker.NullLocator())
-    return dots
+def draw_trials(panel, records, rungs, best):
+    """Scores against the number of the trial, if all were trained for the same number of steps."""
+    trials = [record["trial"] for record in records]
+    panel.scatter(trials, [r["score"] for r in records], color=colour(rungs[0], rungs), s=14)
+    panel.plot(best["trial"], best["mean"], **STAR)
+    show_steps(panel.xaxis)
+    panel.set(xlabel="trial")
 
 
-def draw_means(panel, name, confirmed):
-    """The means over other seeds, with their standard deviations."""
-    values = [result["hyperparameters"][name] for result in confirmed]
-    means = [result["mean"] for result in confirmed]
-    spreads = [result["spread"] or 0.0 for result in confirmed]
-    if values:
-        style = {"fmt": "_", "color": "black", "capsize": 3, "linewidth": 1}
-        panel.errorbar(values, means, spreads, **style, label="mean of other seeds")
-        panel.legend(frameon=False, fontsize="small")
+def draw_values(panel, name, records, rungs, best):
+    """Scores against a hyper-parameter, a dot per trial; means over other seeds."""
+    values = [plain(record["hyperparameters"][name]) for record in records]
+    colours = [colour(record["until"], rungs) for record in records]
+    panel.scatter(values, [record["score"] for record in records], c=colours, s=14)
+    means = [(plain(r["hyperparameters"][name]), r["mean"], r["spread"]) for r in best["confirmed"]]
+    for value, mean, deviation in means:
+        panel.errorbar(value, mean, deviation or 0.0, fmt="_", color="black", capsize=3)
+    won = plain(best["hyperparameters"][name])
+    panel.plot(won, best["mean"], **STAR)
+    values += [won, *(value for value, *_ in means)]
+    if not any(isinstance(value, str) for value in values):
+        scale(panel, "x", values)
+
+
+def plain(value):
+    """A number, or a text for anything else."""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def explain(figure, rungs, confirmed):
+    """The legend below all panels."""
+    from matplotlib.lines import Line2D
+
+    shown = [Line2D([], [], linestyle="", label="winner", **STAR)]
+    if confirmed:
+        style = {"color": "black", "marker": "_", "markersize": 12}
+        shown.append(Line2D([], [], linestyle="", label="mean of other seeds, ± spread", **style))
+    for until in rungs:
+        look = {"marker": "o", "markersize": 5, "color": colour(until, rungs)}
+        shown.append(Line2D([], [], linestyle="", label=f"{until:,} steps", **look))
+    figure.legend(handles=shown, loc="outside lower left", ncols=min(6, len(shown)))

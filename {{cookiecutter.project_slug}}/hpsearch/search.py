@@ -4,7 +4,8 @@ search.json     the settings that determine the result
 ledger.jsonl    one line per ended job, see hpsearch/ledger.py
 trials/NNNN/    a run folder each
 best.json       the best of the trials that were trained to the end, with its mean over seeds
-search.png      scores against steps and against each hyper-parameter
+search.png      scores against steps or trials, and against each hyper-parameter
+report.html     the search on one page
 """
 
 import concurrent.futures

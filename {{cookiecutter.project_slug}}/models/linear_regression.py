@@ -11,6 +11,7 @@ import tensorflow as tf
 from models.basic_model import BasicModel
 from settings import Setting, optimization
 from training.batches import random_stream
+from training.drawing import WIDTH, picture
 
 POINTS = 100
 SLOPE, NOISE = 3.0, 0.3  # the law: y = 3x + noise of this standard deviation
@@ -70,13 +71,10 @@ class LinearRegression(BasicModel):
 
 def draw_fit(path, x, y, line, label):
     """Draw the points and the fitted line as a PNG."""
-    from matplotlib.figure import Figure  # slow to import, and only needed here
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.scatter(x, y, s=14, alpha=0.7, label=f"{POINTS} points, y = {SLOPE:g}x + noise")
-    axes.plot(x, line, color="tab:orange", linewidth=2, label=label)
-    axes.set(xlabel="x", ylabel="y")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    with picture(path, f"{POINTS} points and the fitted line, {label}", WIDTH, 4) as figure:
+        figure.subplots_adjust(0.12, 0.13, 0.97, 0.97)
+        axes = figure.subplots()
+        axes.scatter(x, y, s=14, alpha=0.7, label=f"{POINTS} points, y = {SLOPE:g}x + noise")
+        axes.plot(x, line, color="tab:orange", linewidth=2, label=label)
+        axes.set(xlabel="x", ylabel="y")
+        axes.legend(loc="upper left")

@@ -11,6 +11,7 @@ import tensorflow as tf
 from data.digit_pictures import digit_image
 from data.fake_digits import fake_digits
 from data.loaders import load_mnist
+from models import mnist_pictures as pictures
 from models.basic_model import BasicModel
 from settings import Setting, optimization
 
@@ -75,3 +76,15 @@ class MNIST(BasicModel):
         its centre of mass is in the middle of 28 x 28.
         """
         return digit_image(image)
+
+    def report(self, folder):
+        """Draw the answers on the test split, and the weights of the first layer."""
+        images, labels = (self.load("test")[name] for name in ("images", "labels"))
+        answers = self.infer({"images": images})
+        digits, probability = answers["digit"], answers["probability"]
+        pictures.draw_confusion(folder / "confusion.png", pictures.confusion(labels, digits))
+        pictures.draw_weights(folder / "weights.png", self.weights()["hidden1/weights"])
+        rows = pictures.most_confident_mistakes(labels, digits, probability)
+        shown = (array[rows] for array in (images, labels, digits, probability))
+        pictures.draw_mistakes(folder / "mistakes.png", *shown)
+        return []

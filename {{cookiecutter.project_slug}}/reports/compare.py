@@ -2,12 +2,16 @@
 
     python main.py --compare                                       the runs in results/
     python main.py --compare results/MNIST --sort_by=valid_loss    those in a folder
-    python main.py --compare --format=csv > runs.csv               every run and every metric
+    python main.py --compare --format=csv                          every run and every metric
+    python main.py --compare --plot                                their curves, in compare.png
+    python main.py --compare --output=runs.html                    a page with all of it
 
 Runs with the same settings but for the seed are a group, see reports/groups.py. A search is left
 out, unless its folder is named.
 """
 
+import contextlib
+import io
 import shlex
 import sys
 from pathlib import Path
@@ -16,15 +20,24 @@ from reports import formats, runs
 from reports.groups import Table, table_of
 from settings import ConfigError, nearest
 from training import folders
+from training.files import write_bytes
+from training.messages import as_flags
+
+PICTURE = "compare.png"  # of --plot, unless --output names another file
+SUFFIXES = {".txt": "text", ".csv": "csv", ".json": "json", ".md": "markdown", ".png": "png",
+            ".html": "html"}  # fmt: skip
+DRAWN = (".png", ".html")
 
 
-def print_comparison(asked: list[str], sort_by: str | None, form: str) -> int:
-    """Print tables of the runs in some folders. Returns the exit status.
+def compare(asked: list[str], given: dict) -> int:
+    """Show the runs in some folders, on the screen or in a file. Returns the exit status.
 
-    FileNotFoundError if there are none; ConfigError if no run has the column sort_by.
+    given: {flag: value} of sort_by, format, plot and output. FileNotFoundError if there are no
+    runs; ConfigError if no run has the column sort_by, or the flags do not fit each other.
     """
-    if form not in formats.FORMATS:
-        raise ConfigError(f"--format={form} goes with --infer")
+    sort_by, output = given.get("sort_by"), given.get("output")
+    output = output or (PICTURE if given.get("plot") else None)
+    form = form_of(given.get("format"), output, given.get("plot"))
     places = [place(folder) for folder in asked or [folders.RESULTS]]
     found, searches = runs.find(places)
     notes = [left_out(searches)] if searches else []
@@ -37,10 +50,44 @@ def print_comparison(asked: list[str], sort_by: str | None, form: str) -> int:
     for judge in sorted({table.judge for table in tables if table.judge.startswith("test_")}):
         notes.append(f"The best by {judge}: a choice by the test split makes its score too good; "
                      "choose by valid")  # fmt: skip
-    formats.FORMATS[form](tables)
+    if output:
+        flags = {"sort_by": sort_by} if sort_by else {}
+        command = f"--compare {shlex.join(places)} {as_flags(flags | {'output': output})}"
+        write_bytes(Path(output).expanduser(), content(form, tables, command, notes))
+        notes.append(f"Written to {output}: {formats.number(len(found))}")
+    else:
+        formats.FORMATS[form](tables)
     for note in notes:
-        print(note, file=sys.stdout if form == "text" else sys.stderr)
+        print(note, file=sys.stdout if form == "text" or output else sys.stderr)
     return 0
+
+
+def form_of(form: str | None, output: str | None, plot: bool | None) -> str:
+    """What is to be made: --format, or what the name of --output says, or text."""
+    if form == "npy":
+        raise ConfigError("--format=npy goes with --infer")
+    suffix = Path(output or "").suffix
+    if plot and (form or suffix not in DRAWN):
+        raise ConfigError(f"--plot draws {' or '.join(DRAWN)}, by the end of --output's name")
+    if output and not form and suffix not in SUFFIXES:
+        names = ", ".join(SUFFIXES)
+        raise ConfigError(f"--output={output}: end it in one of {names}, or give --format")
+    return form or SUFFIXES.get(suffix, "text")
+
+
+def content(form: str, tables: list[Table], command: str, notes: list[str]) -> bytes:
+    """What goes into a file; command: the flags with which it is made again."""
+    if form == "png":
+        from reports.overlay import draw_overlay  # Matplotlib is slow to import
+
+        return draw_overlay(tables)
+    if form == "html":
+        from reports.comparison_page import comparison_page
+
+        return comparison_page(tables, command, notes)
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        formats.FORMATS[form](tables)
+    return text.getvalue().encode()
 
 
 def place(folder: str | Path) -> str:

@@ -120,10 +120,15 @@ def title(table: Table) -> str:
     """One line: "MNIST: 3 runs in results/MNIST (2 complete, 1 diverged), by best_accuracy"."""
     counts = Counter(values["status"] for values in table.runs)
     counted = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
-    runs = "1 run" if len(table.runs) == 1 else f"{len(table.runs):,} runs"
+    runs = number(len(table.runs))
     where = f" in {table.parent}" if table.parent else ""
     by = f", by {table.sort_by}" if table.model_name else ""
     return plain(f"{table.model_name or 'Unknown model'}: {runs}{where} ({counted}){by}")
+
+
+def number(runs: int) -> str:
+    """How many runs there are, in words."""
+    return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
 def remarks(table: Table) -> list[str]:

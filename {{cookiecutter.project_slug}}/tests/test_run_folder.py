@@ -23,7 +23,7 @@ def test_a_finished_run_holds_everything(finished, small):
     names = {p.name for p in folder.iterdir()}
     assert names == {
         ".lock", "config.json", "status.json", "metrics.jsonl", "train.log", "checkpoints", "train",
-        "valid", "loss.png",
+        "valid", "curves.png", "report.html",
     }  # fmt: skip
     config = read(folder, "config.json")
     assert config["config"] == small | config["config"]

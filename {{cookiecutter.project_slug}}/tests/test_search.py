@@ -154,4 +154,4 @@ def test_any_number_of_processes_stopped_or_not_finds_the_same_and_another_seed_
     assert answer(one) == answer(two) != answer(other)
     best = answer(one)[1]
     assert best["seeds"] == 1 and [best["mean"]] == best["scores"]
-    assert (two / "search.png").exists()
+    assert (two / "search.png").exists() and (two / "report.html").exists()

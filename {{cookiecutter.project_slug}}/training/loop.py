@@ -13,12 +13,12 @@ from training.checkpoints import Checkpoints
 from training.config import parse_step
 from training.divergence import Diverged, diagnose, first_not_finite
 from training.evaluation import SAMPLE, count_examples
-from training.loss_picture import draw_curves
 from training.messages import format_values
 from training.metrics import Values, why_stalled
 from training.progress import Progress
 from training.provenance import as_dict, read_provenance, recorded_config
 from training.run import Origin, Run
+from training.run_page import draw_pictures, write_run_page
 from training.signals import StopSignals
 from training.traces import record as record_trace
 
@@ -68,8 +68,7 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                         stalled = why_stalled(run.metrics, config, model.objective)
                     if config["trace_every"] and model.step % config["trace_every"] == 0:
                         record_trace(model, run)
-                    improved = improved and config["save_every"] > 0
-                    if improved or run.checkpoints.is_due(model.step):
+                    if (improved and config["save_every"]) or run.checkpoints.is_due(model.step):
                         run.save()
             except Diverged as error:
                 noticed = model.step
@@ -222,25 +221,30 @@ def rewind(model, run):
 
 
 def finish(model, run, result, final, stalled):
-    """End a run: the test split and the model's report if it is complete, and its status."""
-    if result["details"]:
-        result["status"], details = "diverged", result["details"]
-        reason = f"not finite at step {details['bad_step']}: loss {details['loss']}"
-        details = details | {"step": model.step, "result_dir": str(run)}
-        run.finish("diverged", reason=reason, details=details)
-    elif result["signal"]:
-        run.finish("interrupted", reason=f"signal {result['signal']}")
-    elif model.step < model.config["max_iter"] and not stalled:
-        run.finish("interrupted", reason=f"paused at step {model.step}")
-    else:
-        result["status"] = "complete"
-        if stalled:
-            log.info(f"Stopped at step {model.step}: {stalled}")
-        if final:
-            result |= evaluate_once(model, run, "test")
-            draw_curves(run.metrics.records(), run.path / "loss.png")
-            for line in model.report(run.path):
-                log.info(line)
-        run.finish("complete", **({"reason": stalled} if stalled else {}))
+    """End a run with its status. One that will not go on gets pictures, a page, the test split."""
+    result["status"], about = outcome(model, run, result, stalled)
+    is_complete, shown = result["status"] == "complete", final and result["status"] != "interrupted"
+    if final and is_complete:
+        result |= evaluate_once(model, run, "test")
+    if shown:
+        draw_pictures(model, run, is_complete)
+    run.finish(result["status"], **about)
+    if shown:
+        write_run_page(model, run)
     result["examples"] = {s: count_examples(model, s) for s in (*EVALUATED, "test") if result[s]}
     return result
+
+
+def outcome(model, run, result, stalled):
+    """What has become of a run: its status, and what status.json says beside it."""
+    if details := result["details"]:
+        reason = f"not finite at step {details['bad_step']}: loss {details['loss']}"
+        details = details | {"step": model.step, "result_dir": str(run)}
+        return "diverged", {"reason": reason, "details": details}
+    if result["signal"]:
+        return "interrupted", {"reason": f"signal {result['signal']}"}
+    if model.step < model.config["max_iter"] and not stalled:
+        return "interrupted", {"reason": f"paused at step {model.step}"}
+    if stalled:
+        log.info(f"Stopped at step {model.step}: {stalled}")
+    return "complete", {"reason": stalled} if stalled else {}

@@ -19,6 +19,7 @@ import numpy as np
 
 from training.files import PROJECT
 
+log = logging.getLogger(__name__)
 PACKAGES = ("data", "hpsearch", "models", "training")
 
 
@@ -110,6 +111,20 @@ def fail(error: BaseException | str, status: int, debug: bool = False) -> int:
         traceback.print_exc()
     print(f"error: {one_line(error)}", file=sys.stderr)
     return status
+
+
+@contextlib.contextmanager
+def not_fatal(what: str, debug: bool = False) -> Iterator[None]:
+    """Within it, an error is only said: what was trained is saved. A full disk still is an error.
+
+    debug: whether to show the traceback, too.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # a model's own code may raise anything
+        log.warning(f"{what} failed: {type(error).__name__}: {one_line(error)}", exc_info=debug)
 
 
 def format_value(value: Any, digits: int = 6) -> str:
