@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -58,6 +59,8 @@ def board(*flags):
     """Start main.py --board. Within it: (process, address); it ends as by Ctrl-C."""
     command = [sys.executable, "main.py", "--board", "--port=0", *flags]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if os.name != "nt":  # tests that run in the background inherit an ignored SIGINT
+        pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, cwd=PROJECT, **pipes) as process:
         try:
             line = process.stdout.readline()

@@ -457,7 +457,7 @@ def test_an_input_that_does_not_fit_is_refused_and_not_cast(finished):
         wanted = r"images must be uint8 \[n, 28, 28\], not"
         for inputs, message in [
             ({"images": images / 255.0}, rf"{wanted} float64 \[3, 28, 28\]"),
-            ({"images": images.astype(np.int64)}, f"{wanted} int64"),
+            ({"images": images.astype(np.int64) + 256}, f"{wanted} int64"),
             ({"images": images[:, :27]}, rf"{wanted} uint8 \[3, 27, 28\]"),
             ({"images": images[0, 0, 0]}, rf"{wanted} uint8 \[\]"),
             ({"pixels": images}, "no input pixels; the inputs are images, labels"),
@@ -468,12 +468,13 @@ def test_an_input_that_does_not_fit_is_refused_and_not_cast(finished):
                 model.infer(inputs)
 
 
-def test_floats_may_be_rounded_and_no_others_converted(line_run):
+def test_floats_may_be_rounded_and_integers_converted_if_they_fit(line_run):
     with make_model({"result_dir": str(line_run[0])}) as model:
         model.restore()
         assert model.infer({"x": np.array([0.5])})["y"].dtype == np.float32
+        assert model.infer([2])["y"] == model.infer({"x": np.float32([2])})["y"]
         with pytest.raises(ValueError, match=r"x must be float32 \[n\], not int64 \[1\]"):
-            model.infer({"x": [2]})
+            model.infer({"x": [2**25 + 1]})
 
 
 def test_an_input_that_is_not_finite_is_refused(line_run):

@@ -14,7 +14,7 @@ def digit_image(picture) -> tuple[np.ndarray, str]:
     its longer side has 20 pixels, and its centre of mass is in the middle (LeCun et al., 1998). A
     dark picture of 28 x 28 is taken as it is. ValueError if there is nothing to see.
     """
-    grey, done = np.asarray(on_white(picture).convert("L"), np.float32), []
+    grey, done = np.asarray(picture.convert("L"), np.float32), []
     background = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
     if grey.shape == (SIDE, SIDE) and background < 128:
         return grey.astype(np.uint8), "taken as it is"
@@ -40,21 +40,9 @@ def digit_image(picture) -> tuple[np.ndarray, str]:
     return centred(digit), ", ".join(done)
 
 
-def on_white(picture):
-    """A PIL image in 8 bits, in which transparent pixels are white."""
-    from PIL import Image  # slow to import, and only needed here
-
-    if picture.mode.startswith("I"):  # 16 bits
-        return Image.fromarray(np.uint8(np.clip(np.asarray(picture, np.float32) / 257, 0, 255)))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture
-
-
 def scaled(ink, height, width):
     """A digit in another size: float32 [height, width]."""
-    from PIL import Image
+    from PIL import Image  # slow to import, and only needed here
 
     return np.array(Image.fromarray(ink).resize((width, height), Image.Resampling.BOX))
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data.digit_pictures import on_white
-
 PICTURES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by the number of channels
@@ -28,14 +26,14 @@ def read_pictures(model, wanted, source):
     for path in paths:
         label = f"{path.name}: " if is_folder else ""
         try:
-            image = open_picture(path)
+            image, described = open_picture(path)
             example, done = model.picture(image) or resized(image, name, about)
         except (OSError, ValueError) as error:
             raise ValueError(f"{label}{error}") from None
         if example.shape != about.shape or example.dtype != about.dtype:
             found = f"{example.dtype.name} {list(example.shape)}"
             raise ValueError(f"{type(model).__name__}.picture gives {found}, not {about}")
-        notes.append(f"{label}{image.width} x {image.height} {image.mode}: {done}")
+        notes.append(f"{label}{described}: {done}")
         examples.append(example)
     return (
         {name: np.stack(examples)},
@@ -54,18 +52,29 @@ def pictures_in(folder):
 
 
 def open_picture(source):
-    """A picture, upright; ValueError if it is none."""
+    """A picture, upright, in 8 bits, on white where it is transparent, and what it was in words.
+
+    ValueError if it is none.
+    """
     from PIL import Image, ImageOps  # slow to import, and only needed here
 
     try:
         with Image.open(source, formats=FORMATS) as image:
             image.load()
-            return ImageOps.exif_transpose(image)
+            image = ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise ValueError("there is no such file") from None
     except Exception as error:  # a damaged file raises nearly anything
         reason = "it is neither PNG nor JPEG" if "identify" in str(error) else error
         raise ValueError(f"it cannot be read as a picture: {reason}") from None
+    described = f"{image.width} x {image.height} {image.mode}"
+    if image.mode.startswith("I"):  # 16 bits
+        levels = np.clip(np.asarray(image, np.float32) / 257, 0, 255)
+        return Image.fromarray(np.uint8(levels)), described
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image, described
 
 
 def resized(image, name, about):
@@ -75,6 +84,5 @@ def resized(image, name, about):
     if about.dtype != np.uint8 or mode is None:
         raise ValueError(f"{name} is {about}: write the model's method picture, which makes an "
                          "example of a picture")  # fmt: skip
-    image = image if mode == "RGBA" else on_white(image)
     array = np.asarray(image.convert(mode).resize((width, height)), np.uint8)
     return array.reshape(about.shape), f"resized to {width} x {height} {mode}"

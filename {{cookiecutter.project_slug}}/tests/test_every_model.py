@@ -11,6 +11,7 @@ import pytest
 from runs import digests, metrics, train
 
 from models import MODELS, make_model
+from serving.export import export_model
 from serving.inputs import read_inputs
 from training.digests import weights_sha256
 from training.loop import advance
@@ -106,6 +107,12 @@ def test_it_infers_from_what_inputs_gives_the_same_after_a_restart(model, run):
         inputs = read_inputs(restored, "").arrays
         assert len({len(array) for array in inputs.values()}) == 1
         assert restored.infer(inputs).keys() == outputs.keys()
+
+
+def test_its_export_answers_as_it_does(run, tmp_path):
+    with make_model({"result_dir": str(run)}) as model:
+        about = export_model(model, tmp_path / "export")
+    assert max(about["differences"].values()) < 1e-5
 
 
 def test_random_configurations_are_allowed_and_follow_from_their_seed(model):

@@ -2,13 +2,12 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from models import make_model
+from serving import comparison
 
 POINTS = [[0.5, -0.25], [-1.0, 0.125]]
 
@@ -60,49 +59,22 @@ def test_answers_are_read_back_as_they_were_given(shell, finished, trained, tmp_
     assert lines == [f"example {i}: label = {label}" for i, label in enumerate(expected)]
 
 
-# What a program that does not know this project does with an export.
-READER = """
-import json, sys
-import numpy as np, tensorflow as tf
-folder, examples, answers = sys.argv[1:]
-about = json.load(open(folder + "/model.json"))
-inputs = dict(np.load(examples))
-infer = tf.saved_model.load(folder + "/saved_model").signatures["serving_default"]
-found = {"saved_model": {n: v.numpy() for n, v in infer(**{
-    n: tf.constant(v) for n, v in inputs.items()}).items()}}
-definition = tf.compat.v1.GraphDef()
-definition.ParseFromString(open(folder + "/model.pb", "rb").read())
-with tf.Graph().as_default() as graph:
-    tf.import_graph_def(definition, name="")
-config = tf.compat.v1.ConfigProto()
-config.graph_options.rewrite_options.remapping = 2
-with tf.compat.v1.Session(graph=graph, config=config) as session:
-    found["model.pb"] = session.run(
-        {n: about["outputs"][n]["tensor"] for n in about["outputs"]},
-        {about["inputs"][n]["tensor"]: v for n, v in inputs.items()})
-np.savez(answers, **{f"{file} {n}": v for file in found for n, v in found[file].items()})
-"""
-
-
-def test_an_export_answers_bit_for_bit_without_the_projects_code(shell, copy_of_finished, tmp_path):
+def test_an_export_answers_bit_for_bit_as_the_model_does_at_that_step(shell, copy_of_finished):
     status, output, errors = shell("--export", f"--result_dir={copy_of_finished}", "--step=80")
     assert (status, errors) == (0, "") and "Exported step 80" in output
     export = copy_of_finished / "export"
-    points = np.random.default_rng(0).normal(size=[50, 2]).astype(np.float32)
-    np.savez(tmp_path / "x.npz", points=points)
-    command = [sys.executable, "-c", READER, export, tmp_path / "x.npz", tmp_path / "y.npz"]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
-    with make_model({"result_dir": str(copy_of_finished)}) as model:
-        model.restore(80)
-        expected = model.infer({"points": points})["label"]
-        model.restore(40)
-        assert not np.array_equal(model.infer({"points": points})["label"], expected)
-    with np.load(tmp_path / "y.npz") as found:
-        assert set(found) == {"saved_model label", "model.pb label"}
-        assert all(np.array_equal(found[name], expected) for name in found)
     about = json.loads((export / "model.json").read_text())
+    assert about["step"] == 80
     assert about["inputs"] == {
         "points": {"tensor": "points:0", "dtype": "float32", "shape": [None, 2]}
     }
-    assert about["step"] == 80 and set(about["differences"]) == {"model.pb", "saved_model"}
+    examples = {"points": np.random.default_rng(0).normal(size=[50, 2]).astype(np.float32)}
+    with make_model({"result_dir": str(copy_of_finished)}) as model:
+        found = [
+            reader(export / name, about, model.config, examples)["label"]
+            for name, reader in comparison.READERS.items()
+        ]
+        for step, is_equal in ((80, True), (40, False)):
+            model.restore(step)
+            expected = model.infer(examples)["label"]
+            assert [np.array_equal(labels, expected) for labels in found] == 2 * [is_equal]

@@ -67,8 +67,7 @@ def fed(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[Any
     """What to feed for {name: array [examples, ...]}: {placeholder: array}.
 
     ValueError if a name, a dtype or a shape is not the placeholder's. TensorFlow itself would cast:
-    of an image with values from 0 to 1 it would make bytes of zero. Floats may be rounded, integers
-    not.
+    of an image with values from 0 to 1 it would make bytes of zero. Floats may be rounded.
     """
     feed = {}
     for name, array in arrays.items():
@@ -76,9 +75,6 @@ def fed(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[Any
             raise ValueError(f"there is no input {name}; the inputs are {', '.join(placeholders)}")
         placeholder, array = placeholders[name], np.asanyarray(array)
         wanted, shape = placeholder.dtype.as_numpy_dtype, placeholder.shape[1:].as_list()
-        if array.dtype != wanted and array.dtype.kind in "iu":  # other integers, if they fit
-            exact = array.astype(wanted)
-            array = exact if np.array_equal(exact, array) else array
         alike = array.dtype == wanted or array.dtype.kind == np.dtype(wanted).kind == "f"
         if not alike or array.ndim == 0 or list(array.shape[1:]) != shape:
             expected = f"{placeholder.dtype.name} {['n', *shape]}".replace("'", "")
@@ -89,6 +85,15 @@ def fed(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[Any
     if len(set(sizes.values())) > 1:
         raise ValueError(f"the inputs must be equally long: {sizes}")
     return feed
+
+
+def as_wanted(placeholder: Any, array: np.ndarray) -> np.ndarray:
+    """Integers as another dtype that holds the same numbers; any other array as it is."""
+    array = np.asanyarray(array)
+    if array.dtype.kind not in "iu":
+        return array
+    exact = array.astype(placeholder.dtype.as_numpy_dtype)
+    return exact if np.array_equal(exact, array) else array
 
 
 def check_finite(placeholders: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from training import contract
-from training.batches import check_finite, fed, random_stream
+from training.batches import as_wanted, check_finite, fed, random_stream
 
 BATCH = 1000  # examples; a fixed number, so that sums are the same everywhere
 SAMPLE = "train_sample"  # a fixed sample of train, which is evaluated as valid is
@@ -101,6 +101,7 @@ def infer(model, inputs: dict[str, np.ndarray] | np.ndarray) -> dict[str, np.nda
             names = ", ".join(model.needed) or "none"
             raise ValueError(f"infer takes a dictionary {{name: array}}; the inputs are {names}")
         inputs = {model.needed[0]: np.asarray(inputs)}
+    inputs = {n: as_wanted(model.batch[n], a) if n in model.batch else a for n, a in inputs.items()}
     shapes = {name: tuple(placeholder.shape[1:]) for name, placeholder in model.batch.items()}
     is_single = all(np.shape(array) == shapes.get(name) for name, array in inputs.items())
     if is_single:
