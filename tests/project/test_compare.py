@@ -111,6 +111,24 @@ def test_folders_are_named_as_one_types_them(compared, monkeypatch, tmp_path):
     assert [run["folder"] for run in compared(".")] == ["."]
 
 
+def test_a_model_without_the_column_of_the_order_keeps_its_own_order(compared, tmp_path):
+    make_run(tmp_path / "a", valid=4.0)
+    make_run(tmp_path / "b", valid=0.2, lr=0.2)
+    make_run(tmp_path / "other", model_name="MNIST", hidden1=8)
+    assert names(compared(tmp_path, "--sort_by=hidden1"))[:2] == ["b", "a"]
+    assert names(compared(tmp_path, "--sort_by=valid_loss_mean"))[:2] == ["b", "a"]
+    assert names(compared(tmp_path, "--sort_by=best"))[:2] == ["b", "a"]
+
+
+def test_names_in_brackets_and_codes_of_a_terminal_are_shown_and_do_nothing(shell, tmp_path):
+    make_run(tmp_path / "a", **{"[/red]x": 1, "\x1b[31mred": 1})
+    make_run(tmp_path / "b", **{"[/red]x": 2, "\x1b[31mred": 2})
+    for form in ("text", "csv", "markdown"):
+        status, output, errors = shell("--compare", str(tmp_path), f"--format={form}")
+        assert status == 0 and "\x1b" not in output, errors
+        assert "red" in output
+
+
 @pytest.mark.parametrize(
     "flags, status, words",
     [

@@ -115,6 +115,14 @@ def test_the_page_of_a_run_that_was_trained_further_is_a_new_one(small, tmp_path
     assert "step 120" in before and "step 160" in text_of(tmp_path / "run") != before
 
 
+def test_what_is_named_png_and_is_none_is_left_out(small, tmp_path):
+    train(small, until=20)
+    (tmp_path / "run" / "folder.png").mkdir()
+    (tmp_path / "run" / "text.png").write_text("no picture")
+    assert train({"result_dir": small["result_dir"]})["status"] == "complete"
+    assert (tmp_path / "run" / "report.html").exists()
+
+
 def test_hostile_texts_are_escaped_and_what_cannot_be_shown_is_marked(tmp_path):
     parts = [page.table([(HOSTILE, HOSTILE)], [HOSTILE]), page.heading(HOSTILE)]
     parts += [page.command(HOSTILE, "--x"), page.details(HOSTILE, page.footer(HOSTILE))]

@@ -48,8 +48,8 @@ def compare(asked: list[str], given: dict) -> int:
     if sort_by:
         check_column(sort_by, tables)
     for judge in sorted({table.judge for table in tables if table.judge.startswith("test_")}):
-        notes.append(f"The best by {judge}: a choice by the test split makes its score too good; "
-                     "choose by valid")  # fmt: skip
+        notes.append(f"This is the best by {judge}. A run chosen on the test split looks better "
+                     "than it is: choose by a column of valid")  # fmt: skip
     if output:
         flags = {"sort_by": sort_by} if sort_by else {}
         command = f"--compare {shlex.join(places)} {as_flags(flags | {'output': output})}"
@@ -66,12 +66,17 @@ def form_of(form: str | None, output: str | None, plot: bool | None) -> str:
     """What is to be made: --format, or what the name of --output says, or text."""
     if form == "npy":
         raise ConfigError("--format=npy goes with --infer")
-    suffix = Path(output or "").suffix
+    suffix = Path(output or "").suffix.lower()
     if plot and (form or suffix not in DRAWN):
-        raise ConfigError(f"--plot draws {' or '.join(DRAWN)}, by the end of --output's name")
+        raise ConfigError(f"--plot writes a {' or '.join(DRAWN)} file: end --output so, and leave "
+                          "out --format")  # fmt: skip
+    if form and suffix in DRAWN:
+        raise ConfigError(f"--format={form} is text: --output={output} cannot end in {suffix}")
     if output and not form and suffix not in SUFFIXES:
         names = ", ".join(SUFFIXES)
         raise ConfigError(f"--output={output}: end it in one of {names}, or give --format")
+    if output and (output.endswith("/") or not Path(output).expanduser().parent.is_dir()):
+        raise ConfigError(f"--output={output}: there is no such folder; make it first")
     return form or SUFFIXES.get(suffix, "text")
 
 
@@ -118,4 +123,5 @@ def check_column(name: str, tables: list[Table]) -> None:
     if not any(name in values for table in tables for values in table.runs):
         columns = formats.columns_of_runs(tables)
         hint = nearest(name, columns)
-        raise ConfigError(f"--sort_by={name} is no column{hint}; there are {', '.join(columns)}")
+        shown = [column for column in columns if not column.endswith(("_mean", "_sd"))]
+        raise ConfigError(f"--sort_by={name} is no column{hint}; there are {', '.join(shown)}")

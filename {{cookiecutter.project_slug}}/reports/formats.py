@@ -41,7 +41,7 @@ def print_text(tables: list[Table]) -> None:
         if len(table.rows) > LINES:
             print(f"{len(table.rows) - LINES:,} more lines; see --format=csv")
         if dropped:
-            print(f"No room for {', '.join(dropped)}; see --format=csv")
+            print(plain(f"No room for {', '.join(dropped)}; see --format=csv"))
         for line in remarks(table):
             print(line)
 
@@ -51,7 +51,7 @@ def print_markdown(tables: list[Table]) -> None:
     for table in tables:
         cells = {name: cells_of(table, name) for name in columns_of_rows(table)}
         print(f"### {escaped(title(table))}\n")
-        for line in [cells, ["---"] * len(cells), *zip(*cells.values(), strict=True)]:
+        for line in [map(plain, cells), ["---"] * len(cells), *zip(*cells.values(), strict=True)]:
             print(f"| {' | '.join(map(escaped, line))} |")
         print("\n" + "".join(f"- {escaped(line)}\n" for line in remarks(table)))
 
@@ -60,7 +60,7 @@ def print_csv(tables: list[Table]) -> None:
     """Print one line for each run; what is not known is empty."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     columns = columns_of_runs(tables)
-    writer.writerow(columns)
+    writer.writerow(map(plain, columns))
     writer.writerows([plain(values.get(n)) for n in columns] for t in tables for values in t.runs)
 
 
@@ -165,9 +165,9 @@ def grid(cells: dict[str, list[str]], table: Table, folded: int | None = None) -
     shown = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in cells:
         if name == "folder":
-            shown.add_column(name, overflow="fold", max_width=folded)
+            shown.add_column(name, overflow="fold", max_width=folded, min_width=8)
         else:
-            shown.add_column(heading(name, table), justify="right", no_wrap=True)
+            shown.add_column(Text(heading(name, table)), justify="right", no_wrap=True)
     for line in zip(*cells.values(), strict=True):
         shown.add_row(*map(Text, line))
     return shown
@@ -176,9 +176,9 @@ def grid(cells: dict[str, list[str]], table: Table, folded: int | None = None) -
 def heading(name: str, table: Table) -> str:
     """The name above a column; that of a metric is broken after its split."""
     if name not in table.metrics:
-        return "" if name == "best" else name
+        return "" if name == "best" else plain(name)
     kind = kind_of(name)
-    return f"{kind}_\n{name.removeprefix(f'{kind}_')}"
+    return f"{kind}_\n{plain(name.removeprefix(f'{kind}_'))}"
 
 
 def scalar(value: Any) -> Any:
@@ -198,4 +198,4 @@ def plain(value: Any) -> Any:
 
 def escaped(text: str) -> str:
     """Text in which Markdown finds nothing to format."""
-    return re.sub(r"([\\|<>*`\[\]])", r"\\\1", text)
+    return re.sub(r"([\\|<>*`\[\]_~$&#])", r"\\\1", text)

@@ -66,12 +66,14 @@ def table_of(model_name: str | None, recorded: list[Recorded], sort_by, numbers:
     objective = objective_of(model_name)
     default = f"best_{objective[0]}" if model_name in MODELS else "valid_loss"
     metrics = metrics_of(recorded)
-    sort_by = sort_by or default
-    judge = sort_by if sort_by in metrics and sort_by != "best_step" else default
+    sort_by = default if not sort_by or not has_column(sort_by, recorded, metrics) else sort_by
+    plain = sort_by.removesuffix("_mean")
+    judge = plain if plain in metrics and plain != "best_step" else default
 
     def by(name):
         """A key to sort by a column."""
-        falls = name in metrics and from_the_highest(name, objective)
+        plain = name.removesuffix("_mean")
+        falls = name == "best" or (plain in metrics and from_the_highest(plain, objective))
         return lambda values: rank(values.get(name), falls)
 
     runs, rows = [flat(run, metrics) for run in recorded], []
@@ -87,6 +89,13 @@ def table_of(model_name: str | None, recorded: list[Recorded], sort_by, numbers:
     settings = differing([run["config"] for run in recorded if run["config"]], sort_by)
     parent = shared_folder([run["folder"] for run in recorded])
     return Table(model_name, runs, rows, settings, metrics, sort_by, judge, best, parent)
+
+
+def has_column(name: str, recorded: list[Recorded], metrics: list[str]) -> bool:
+    """Whether the runs of a model have a column, that of a group's numbers included."""
+    plain = name.removesuffix("_mean").removesuffix("_sd")
+    settings = {column(setting) for run in recorded for setting in run["config"]}
+    return plain in {*COMMON, *metrics, *settings}
 
 
 def flat(run: Recorded, metrics: list[str]) -> Values:

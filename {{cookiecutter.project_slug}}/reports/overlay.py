@@ -21,14 +21,16 @@ COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:
            "tab:olive", "tab:cyan", "black")  # fmt: skip
 GREY = "0.8"
 LABEL = 54  # characters
+TABLES = 10  # in one picture
 CHART, LINE, ENTRY = 3.7, 0.25, 0.19  # inches: a chart, a line of text, a line of the legend
 
 
 def draw_overlay(tables: list[Table]) -> bytes:
-    """A PNG with the charts of all tables, one below the other."""
+    """A PNG with the charts of the first tables, one below the other."""
+    tables = tables[:TABLES]
     charts = [names_of(table) for table in tables]
     width = WIDTH * max(map(len, charts))
-    titles = [title(table, int(13 * width)) for table in tables]
+    titles = [title(table, int(10 * width)) for table in tables]
     heights = [CHART + LINE * (3 + text.count("\n")) + ENTRY * entries(table)
                for table, text in zip(tables, titles, strict=True)]  # fmt: skip
     file = io.BytesIO()
@@ -74,12 +76,18 @@ def entries(table: Table) -> int:
 def colours(table: Table) -> str:
     """What colours and thick lines mean, in words, where it is not plain to see."""
     groups, named, found = members(table), len(COLOURS), []
-    if any(len(runs) > 1 for runs in groups):
+    if any(len(averaged(runs)) > 1 for runs in groups):
         found.append("A thick line is the mean over the seeds of one configuration.")
     if len(groups) > named:
         found.append(f"The first {named} of {len(groups):,} configurations have a colour, the "
                      "others are grey.")  # fmt: skip
     return " ".join(found)
+
+
+def averaged(runs: list[Values]) -> list[Values]:
+    """The runs of a configuration that make its mean, as in the table: a complete one per seed."""
+    complete = [run for run in runs if run["status"] == "complete"]
+    return list({repr(run.get("random_seed")): run for run in complete}.values())
 
 
 def title(table: Table, columns: int) -> str:
@@ -100,11 +108,13 @@ def draw_table(part, table: Table, names: list[str], width, height, above) -> No
     groups = [(runs, [valid_curves(run["folder"]) for run in runs]) for runs in members(table)]
     for name, axes in zip(names, charts, strict=True):
         values = []
-        for number, (_, curves) in enumerate(groups):
-            lines = [found["valid", name] for found in curves if ("valid", name) in found]
+        for number, (runs, curves) in enumerate(groups):
+            drawn = zip(runs, curves, strict=True)
+            lines = {r["folder"]: c["valid", name] for r, c in drawn if ("valid", name) in c}
             colour = COLOURS[number] if number < len(COLOURS) else GREY
-            draw_group(axes, lines, colour, -number)
-            values += [value for _, points in lines for value in points]
+            meant = [lines[run["folder"]] for run in averaged(runs) if run["folder"] in lines]
+            draw_group(axes, list(lines.values()), meant, colour, -number)
+            values += [value for _, points in lines.values() for value in points]
         if values:
             scale(axes, "y", values)
         show_steps(axes.xaxis)
@@ -122,17 +132,17 @@ def valid_curves(folder: str) -> Curves:
     return {}
 
 
-def draw_group(axes, lines, colour, order):
-    """Draw the runs of one configuration, [(steps, values), ...], and their mean."""
+def draw_group(axes, lines, averaged, colour, order):
+    """Draw the runs of one configuration, [(steps, values), ...], and the mean of some of them."""
     several = len(lines) > 1
     for steps, values in lines:
         few = {"marker": "o", "markersize": 3} if len(steps) <= FEW else {}
         look = {"linewidth": 0.8, "alpha": 0.5} if several else {"linewidth": 2}
         axes.plot(steps, values, color=colour, zorder=100 + order, **look, **few)
-    if several:
-        by_step = [dict(zip(*line, strict=True)) for line in lines]
+    if len(averaged) > 1:
+        by_step = [dict(zip(*line, strict=True)) for line in averaged]
         shared = sorted(set(by_step[0]).intersection(*by_step[1:]))
-        means = [sum(values[step] for values in by_step) / len(lines) for step in shared]
+        means = [sum(values[step] for values in by_step) / len(averaged) for step in shared]
         axes.plot(shared, means, color=colour, linewidth=2.5, zorder=101 + order)
 
 

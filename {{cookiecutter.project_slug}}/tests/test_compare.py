@@ -110,7 +110,7 @@ def test_a_damaged_run_is_shown_with_the_reason(finished, compared, tmp_path):
 
 
 def test_a_choice_by_the_test_split_is_warned_of(finished, shell):
-    warning = "choice by the test split makes its score too good"
+    warning = "A run chosen on the test split looks better than it is"
     assert warning in shell("--compare", str(finished[0]), "--sort_by=test_accuracy")[1]
     assert warning not in shell("--compare", str(finished[0]), "--sort_by=valid_accuracy")[1]
 

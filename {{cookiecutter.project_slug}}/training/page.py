@@ -122,7 +122,10 @@ def details(summary: str, *parts: str) -> str:
 
 
 def pictures(contents: Iterable[bytes]) -> str:
-    """PNGs beside each other where there is room; their captions are what a screen reader says."""
+    """PNGs beside each other where there is room; their captions are what a screen reader says.
+
+    ValueError if one is no picture.
+    """
     return '<div class="pictures">\n{}\n</div>'.format("\n".join(map(figure, contents)))
 
 
@@ -130,7 +133,11 @@ def figure(content):
     """One picture, as large as it is in print."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(content)) as image:
+    try:
+        opened = Image.open(io.BytesIO(content))
+    except OSError:
+        raise ValueError("one of the pictures is none") from None
+    with opened as image:
         dots = image.info.get("dpi", (96, 96))[0]
         width, height = (round(96 * size / dots) for size in image.size)
         caption = image.info.get("Title", "a picture")

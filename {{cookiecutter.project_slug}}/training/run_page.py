@@ -47,7 +47,7 @@ def write_run_page(model, run) -> None:
         folder, table, best = run.path, model.settings(), best_step(model, run)
         config, status, records = recorded_config(folder), run.status.read(), run.metrics.records()
         drawn = sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)
-        own = [path for path in drawn if path.name != "curves.png"]
+        own = [path for path in drawn if path.name != "curves.png" and is_png(path)]
         title = f"{config['model_name']}: {from_project(folder)}"
         page.write_page(folder / "report.html", title, [
             *map(page.paragraph, outcome(status)),
@@ -62,6 +62,11 @@ def write_run_page(model, run) -> None:
             page.table(environment(folder, config)),
             page.footer(f"Written at {utc_now()}"),
         ])  # fmt: skip
+
+
+def is_png(path: Path) -> bool:
+    """Whether a file is what its name says."""
+    return path.is_file() and path.read_bytes().startswith(b"\x89PNG")
 
 
 def from_project(folder: Path) -> str:
