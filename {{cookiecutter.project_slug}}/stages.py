@@ -13,6 +13,7 @@ from reports import board
 from serving.export import export_model
 from serving.inputs import read_inputs
 from serving.outputs import check_format, write_predictions
+from settings import ConfigError
 from training import folders, loop, verification
 from training.checkpoints import Checkpoints
 from training.config import parse_step
@@ -175,6 +176,8 @@ def search(model_class, given):
 
 def show_board(given):
     """Serve TensorBoard on a folder, on a model's runs or on all, until Ctrl-C, its usual end."""
+    if given.get("result_dir") and given.get("model_name"):
+        raise ConfigError("--result_dir and --model_name: --board takes one of them")
     folder = given.get("result_dir") or folders.RESULTS / given.get("model_name", "")
     with contextlib.suppress(KeyboardInterrupt):
         board.serve(Path(folder).expanduser(), given.get("port"))

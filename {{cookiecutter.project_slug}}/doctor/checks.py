@@ -1,6 +1,7 @@
 """The checks of --doctor that need no TensorFlow; examination.py says what a check returns."""
 
 import importlib.metadata
+import os
 import platform
 import re
 import shutil
@@ -96,7 +97,7 @@ def git():
         return NOTE, "it is not installed: runs record no commit"
     commit = git("rev-parse", "--short", "HEAD")
     if not commit:
-        return NOTE, "there is no commit that runs could record: git init, git add, git commit"
+        return NOTE, "no commit yet that runs could record: git init, git add ., git commit"
     return OK, f"runs record the commit, now {commit}"
 
 
@@ -123,7 +124,7 @@ def results(asked):
 
     path, there = results_folder(asked)
     if not there.is_dir():
-        return FAULT, f"{there} is a file: {OTHER_FOLDER}"
+        return FAULT, f"{there} is a file, or a link that leads nowhere: {OTHER_FOLDER}"
     try:
         check_path(path)
         with tempfile.TemporaryDirectory(prefix=".doctor-", dir=there) as trial:
@@ -158,6 +159,8 @@ def locks_work(folder):
 def disk(asked):
     """Whether there is room for results."""
     _, there = results_folder(asked)
+    if not there.is_dir():  # a fault of the results
+        return None
     free = shutil.disk_usage(there).free
     text = f"{free / GB:,.1f} GB" if free >= GB else f"{free / MB:.0f} MB"
     if free < 100 * MB:
@@ -170,7 +173,7 @@ def results_folder(asked):
     from training.folders import RESULTS
 
     path = Path(asked or RESULTS).expanduser().absolute()
-    return path, next(part for part in (path, *path.parents) if part.exists())
+    return path, next(part for part in (path, *path.parents) if os.path.lexists(part))
 
 
 def tensorflow():

@@ -40,7 +40,9 @@ def examine(result_dir=None) -> int:
         )
     count = kinds.count(FAULT)
     if count:
-        print(f"{count} fault{'s' * (count > 1)}: do what is said there, then run this again.")
+        print(
+            f"{count} fault{'s' * (count > 1)}: do what is said in its line, then run this again."
+        )
         return 1
     print("No fault: you can train here.")
     return 0

@@ -1,12 +1,14 @@
 """TensorBoard on the runs that are there: python main.py --board
 
-Its server runs in this process, on this machine's own address only, and does not load TensorFlow.
+The server runs in this process, and a helper of TensorBoard that reads files in another. It answers
+on this machine's own address only, and does not load TensorFlow.
 TensorBoard finds the columns of its page HPARAMS in the runs, of whatever models they are; here
 each gets what the models' tables say of it.
 """
 
 import contextlib
 import io
+import os
 import time
 from pathlib import Path
 
@@ -24,7 +26,8 @@ def serve(folder: Path, port: int | None = None) -> None:
     FileNotFoundError if no run is there, ConfigError if the port cannot be had, ValueError without
     the package tensorboard.
     """
-    if next(folder.rglob("events.out.tfevents.*"), None) is None:
+    files = (name for *_, names in os.walk(folder, followlinks=True) for name in names)
+    if not any("events.out.tfevents" in name for name in files):
         raise FileNotFoundError(
             f"{from_here(folder)} holds no run yet; train one: {main_command()}"
         )

@@ -66,10 +66,10 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                         result |= (values := evaluate_and_show(model))
                         improved = run.log_evaluation(model.step, values)
                         stalled = why_stalled(run.metrics, config, model.objective)
-                    if config["trace_every"] and model.step % config["trace_every"] == 0:
-                        record_trace(model, run)
                     if (improved and config["save_every"]) or run.checkpoints.is_due(model.step):
                         run.save()
+                    if config["trace_every"] and model.step % config["trace_every"] == 0:
+                        record_trace(model, run)
             except Diverged as error:
                 noticed = model.step
                 result["details"] = rewind(model, run)
