@@ -116,6 +116,18 @@ def test_a_file_that_cannot_be_made_is_refused(shell, tmp_path, monkeypatch, fla
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "runs.html"]
 
 
+def test_models_for_which_a_picture_has_no_room_are_counted(shell, tmp_path):
+    for number in range(11):
+        make_curve(tmp_path / f"run{number}", [1.0, 0.5], model_name=f"Model{number:02}")
+    told = []
+    for folder in (tmp_path, tmp_path / "run0"):
+        flags = ("--compare", str(folder), f"--output={tmp_path / 'x.png'}")
+        status, output, _ = shell(*flags)
+        assert status == 0
+        told.append("The picture shows 10 of 11 models" in output)
+    assert told == [True, False]
+
+
 def test_runs_in_any_state_are_drawn(shell, tmp_path):
     make_curve(tmp_path / "a", [1.0, 0.5])
     make_curve(tmp_path / "b", [1e300, 1e-300], lr=0.2)

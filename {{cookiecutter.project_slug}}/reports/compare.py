@@ -83,8 +83,12 @@ def form_of(form: str | None, output: str | None, plot: bool | None) -> str:
 def content(form: str, tables: list[Table], command: str, notes: list[str]) -> bytes:
     """What goes into a file; command: the flags with which it is made again."""
     if form == "png":
-        from reports.overlay import draw_overlay  # Matplotlib is slow to import
+        from reports.overlay import TABLES, draw_overlay  # Matplotlib is slow to import
 
+        if len(tables) > TABLES:
+            notes.append(
+                f"The picture shows {TABLES} of {len(tables):,} models; a page, .html, has all"
+            )
         return draw_overlay(tables)
     if form == "html":
         from reports.comparison_page import comparison_page
