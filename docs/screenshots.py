@@ -65,8 +65,10 @@ def browser():
         chromium = os.environ.get("CHROMIUM", "chromium")
         line = f'exec "{chromium}" {FLAGS} --user-data-dir={profile} 3<&{heard} 4>&{said} 2>&-'
         with subprocess.Popen(["bash", "-c", line], pass_fds=(heard, said)):
-            yield call
-            call("Browser.close")
+            try:
+                yield call
+            finally:
+                call("Browser.close")
 
 
 def take(call, url, height, clicks):
@@ -79,7 +81,9 @@ def take(call, url, height, clicks):
     for click in clicks:
         kind, text = map(json.dumps, click.split(" ", 1))
         script = f"{{ {CLICK.replace('KIND', kind).replace('TEXT', text)} }}"
-        assert "exceptionDetails" not in call("Runtime.evaluate", session, expression=script), click
+        answer = call("Runtime.evaluate", session, expression=script)
+        if "exceptionDetails" in answer:
+            raise ValueError(f"{url}: there is no {click!r} to click on")
         time.sleep(4)
     png = base64.b64decode(call("Page.captureScreenshot", session, format="png")["data"])
     return Image.open(io.BytesIO(png))
@@ -92,9 +96,11 @@ if __name__ == "__main__":
         subprocess.run([*MAIN, *about], check=True)
     board = subprocess.Popen([*MAIN, "--board", "--port=0"], stdout=subprocess.PIPE, text=True)
     address = re.search(r"http://\S+", board.stdout.readline())[0]
-    with browser() as call:
-        for name, (height, page, clicks) in PAGES.items():
-            picture = take(call, address + page, height, clicks).convert("RGB")
-            colours = picture.quantize(64, dither=Image.Dither.NONE)
-            colours.save(IMAGES / f"{name}.png", optimize=True)
-    board.terminate()
+    try:
+        with browser() as call:
+            for name, (height, page, clicks) in PAGES.items():
+                picture = take(call, address + page, height, clicks).convert("RGB")
+                colours = picture.quantize(64, dither=Image.Dither.NONE)
+                colours.save(IMAGES / f"{name}.png", optimize=True)
+    finally:
+        board.terminate()

@@ -18,6 +18,7 @@ from training import folders, loop, verification
 from training.checkpoints import Checkpoints
 from training.config import parse_step
 from training.evaluation import SAMPLE, count_examples
+from training.files import expanded
 from training.messages import fail, format_value, format_values, main_command
 from training.metrics import is_better
 from training.preparation import UNLOADED
@@ -100,7 +101,7 @@ def not_improved(model, result):
 
 def trained(config):
     """The model of a run; FileNotFoundError if it has no checkpoint yet."""
-    path = Path(config["result_dir"]).expanduser()
+    path = expanded(config["result_dir"])
     if not Checkpoints(path, config).records:
         raise FileNotFoundError(f"{path} holds no checkpoint yet; train first")
     return make_model(config)
@@ -139,7 +140,7 @@ def evaluate(config):
 
 def export(config):
     """Write the files of a model for other programs, and say what each of them answers."""
-    path, step = Path(config["result_dir"]).expanduser(), config.get("step")
+    path, step = expanded(config["result_dir"]), config.get("step")
     if step is None and Status(path).read().get("status") == "diverged":
         raise ValueError(f"{path} diverged; name a checkpoint from before: --step=N or --step=best")
     with trained(config) as model, Run(model.config):  # nobody trains or exports there meanwhile
@@ -180,7 +181,7 @@ def show_board(given):
         raise ConfigError("--result_dir and --model_name: --board takes one of them")
     folder = given.get("result_dir") or folders.RESULTS / given.get("model_name", "")
     with contextlib.suppress(KeyboardInterrupt):
-        board.serve(Path(folder).expanduser(), given.get("port"))
+        board.serve(expanded(folder), given.get("port"))
     return 0
 
 

@@ -215,7 +215,7 @@ def test_ctrl_c_ends_the_board_which_has_not_loaded_tensorflow(finished):
 def test_what_the_board_cannot_do_is_said_in_a_line(shell, tmp_path, finished, monkeypatch):
     run = f"--result_dir={finished[0]}"
     expected = [
-        ((f"--result_dir={tmp_path}",), 1, f"error: {tmp_path} holds no run yet; train one: "),
+        ((f"--result_dir={tmp_path}",), 1, f"error: {tmp_path} holds no run yet; train a model, "),
         ((run, "--lr=1"), 2, "error: --lr does not go with --board\n"),
         ((run, "--port=65536"), 2, "error: --port=65536 is not allowed"),
     ]

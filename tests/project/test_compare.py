@@ -134,7 +134,7 @@ def test_names_in_brackets_and_codes_of_a_terminal_are_shown_and_do_nothing(shel
     [
         ("--compare nowhere", 1, ["--compare: nowhere is not a folder"]),
         ("--compare", 1, ["results is not a folder", "name one that holds runs"]),
-        ("--compare .", 1, ["--compare: no run in .; train one, or name another folder"]),
+        ("--compare .", 1, ["--compare: no run in .; train a model, or name another folder"]),
         ("--compare=results", 2, ["--compare=results is not of type bool", "without a value"]),
         ("--compare . --lr=1", 2, ["--lr does not go with --compare"]),
         ("--compare --result_dir=R", 2, ["--result_dir does not go", "name folders after it"]),

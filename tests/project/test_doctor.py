@@ -1,6 +1,7 @@
 """python main.py --doctor: each fault is named with what to do, and a healthy machine has none."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -184,3 +185,15 @@ def test_a_model_with_an_error_in_its_file_is_a_fault(project):
     assert answer.returncode == 1 and "Traceback" not in answer.stderr
     assert lines["models"][0] == "fault" and "SyntaxError" in lines["models"][1]
     assert "mnist.py" in lines["models"][1]
+    (project / "taken").write_text("")
+    lines, _ = parse(call(project, "main.py", "--doctor", "--result_dir=taken").stdout)
+    assert lines["results"][0] == "fault" and "taken is a file" in lines["results"][1]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_output_that_cannot_be_written_is_said_in_one_line(project):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "main.py", "--doctor"]
+        answer = subprocess.run(command, cwd=project, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert answer.returncode == 1 and "No space left on device" in answer.stderr
+    assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1

@@ -170,9 +170,10 @@ def disk(asked):
 
 def results_folder(asked):
     """The folder for results, and what there is of its path."""
+    from training.files import expanded
     from training.folders import RESULTS
 
-    path = Path(asked or RESULTS).expanduser().absolute()
+    path = expanded(asked or RESULTS).absolute()
     return path, next(part for part in (path, *path.parents) if os.path.lexists(part))
 
 

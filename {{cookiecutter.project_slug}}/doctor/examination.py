@@ -6,6 +6,7 @@ file and checks.py import at their heads only what comes with Python: they must 
 is missing.
 """
 
+import argparse
 import sys
 
 from doctor import checks
@@ -69,7 +70,9 @@ def print_line(kind, title, text):
 def instead_of(error: Exception) -> int:
     """Run in place of main.py, which cannot import its parts. Returns the exit status."""
     if "--doctor" in sys.argv:
-        return examine()
+        parser = argparse.ArgumentParser(add_help=False)
+        parser.add_argument("--result_dir")
+        return examine(parser.parse_known_args()[0].result_dir)
     if not isinstance(error, ModuleNotFoundError) or "--debug" in sys.argv:
         raise error
     print(f"error: {error}; python main.py --doctor says what is missing", file=sys.stderr)

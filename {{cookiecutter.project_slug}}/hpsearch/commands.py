@@ -2,7 +2,6 @@
 
 import shlex
 import time
-from pathlib import Path
 
 import tensorflow as tf
 from rich import box
@@ -14,7 +13,7 @@ from hpsearch.display import Display, print_best
 from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
 from hpsearch.search_settings import RESUMABLE, search_settings
-from training.files import read_json
+from training.files import expanded, read_json
 from training.messages import duration, main_command, not_fatal, one_line
 from training.signals import StopSignals
 from training.speed import STILL, advice, seconds_of_a_step
@@ -25,7 +24,7 @@ def search(model_class, given: dict, options: dict) -> int:
     settings = search_settings(model_class, given, options)
     if options["dry_run"]:
         return dry_run(model_class, settings, options)
-    path = Path(given["result_dir"]).expanduser() if given.get("result_dir") else None
+    path = expanded(given["result_dir"]) if given.get("result_dir") else None
     unrecorded = {n: given[n] for n in RESUMABLE - {"max_iter", "result_dir"} if n in given}
     executor = executor_for(settings["run"], options)
     with SearchFolder(settings, path, {"max_to_keep": 1} | unrecorded) as folder:

@@ -1,11 +1,10 @@
 """The winner of a search becomes the --best of its model, unless it is worse than what is there."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 from settings import ConfigError
-from training.files import PROJECT, read_json, write_json
+from training.files import PROJECT, expanded, read_json, write_json
 from training.messages import as_flags, format_value, format_values, main_command
 from training.provenance import read_provenance
 
@@ -19,7 +18,7 @@ def promote(path: str, force: bool) -> int:
     Prints what is there and what comes, each with its score, steps and seeds. ConfigError if it
     would become worse, unless it is forced.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not (path / "search.json").exists():
         raise FileNotFoundError(f"--result_dir={path} holds no search")
     if not (path / "best.json").exists():

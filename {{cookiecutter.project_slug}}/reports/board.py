@@ -15,7 +15,6 @@ from pathlib import Path
 from models import MODELS
 from settings import ConfigError
 from training.folders import from_here
-from training.messages import main_command
 
 HOST = "127.0.0.1"
 
@@ -29,7 +28,7 @@ def serve(folder: Path, port: int | None = None) -> None:
     files = (name for *_, names in os.walk(folder, followlinks=True) for name in names)
     if not any("events.out.tfevents" in name for name in files):
         raise FileNotFoundError(
-            f"{from_here(folder)} holds no run yet; train one: {main_command()}"
+            f"{from_here(folder)} holds no run yet; train a model, or name another folder"
         )
     url = launch(folder, port)
     print(f"TensorBoard shows {from_here(folder)} at {url} until Ctrl-C", flush=True)

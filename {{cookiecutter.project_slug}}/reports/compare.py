@@ -20,7 +20,7 @@ from reports import formats, runs
 from reports.groups import Table, table_of
 from settings import ConfigError, nearest
 from training import folders
-from training.files import write_bytes
+from training.files import expanded, write_bytes
 from training.messages import as_flags
 
 PICTURE = "compare.png"  # of --plot, unless --output names another file
@@ -42,7 +42,7 @@ def compare(asked: list[str], given: dict) -> int:
     found, searches = runs.find(places)
     notes = [left_out(searches)] if searches else []
     if not found:
-        remedy = "; ".join(notes) or "train one, or name another folder"
+        remedy = "; ".join(notes) or "train a model, or name another folder"
         raise FileNotFoundError(f"--compare: no run in {', '.join(places)}; {remedy}")
     tables = tables_of(map(runs.read, found), sort_by)
     if sort_by:
@@ -53,7 +53,7 @@ def compare(asked: list[str], given: dict) -> int:
     if output:
         flags = {"sort_by": sort_by} if sort_by else {}
         command = f"--compare {shlex.join(places)} {as_flags(flags | {'output': output})}"
-        write_bytes(Path(output).expanduser(), content(form, tables, command, notes))
+        write_bytes(expanded(output), content(form, tables, command, notes))
         notes.append(f"Written to {output}: {formats.number(len(found))}")
     else:
         formats.FORMATS[form](tables)
@@ -75,7 +75,7 @@ def form_of(form: str | None, output: str | None, plot: bool | None) -> str:
     if output and not form and suffix not in SUFFIXES:
         names = ", ".join(SUFFIXES)
         raise ConfigError(f"--output={output}: end it in one of {names}, or give --format")
-    if output and (output.endswith("/") or not Path(output).expanduser().parent.is_dir()):
+    if output and (output.endswith("/") or not expanded(output).parent.is_dir()):
         raise ConfigError(f"--output={output}: there is no such folder; make it first")
     return form or SUFFIXES.get(suffix, "text")
 
@@ -101,7 +101,7 @@ def content(form: str, tables: list[Table], command: str, notes: list[str]) -> b
 
 def place(folder: str | Path) -> str:
     """A folder as one types it from here; FileNotFoundError if it is none."""
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     if not path.is_dir():
         raise FileNotFoundError(f"--compare: {path} is not a folder; name one that holds runs")
     return folders.from_here(path)

@@ -13,7 +13,6 @@ folder        all pictures in it
 import csv
 import io
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from serving.pictures import PICTURES, read_pictures
 from serving.tables import READERS, Wanted, numbers_in, of_rows
 from settings import ConfigError
+from training.files import expanded
 
 KINDS = ("number list", ".npy", ".csv", ".json", ".png", ".jpg", "folder of pictures")
 FEW = 10  # examples, when no --input is given
@@ -75,7 +75,7 @@ def read(model, text):
         raise ValueError("the model's predictions follow from no input")
     if (numbers := numbers_in(text)) is not None:
         return Inputs(of_rows(numbers, wanted, "the number list"), [], [])
-    path = Path(text).expanduser()
+    path = expanded(text)
     if text == "-":
         content = sys.stdin.buffer.read() if sys.stdin else b""
         start = content[:100].lstrip(b"\xef\xbb\xbf \t\r\n")

@@ -4,12 +4,11 @@ import csv
 import io
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 
 from settings import ConfigError
-from training.files import write_bytes
+from training.files import expanded, write_bytes
 from training.messages import format_values
 
 SUFFIXES = {".txt": "text", ".json": "json", ".csv": "csv", ".npy": "npy"}
@@ -25,7 +24,7 @@ def check_format(format_name: str | None, output: str | None) -> str:
     if format_name == "npy" and not output:
         raise ConfigError("--format=npy needs --output=FILE: it is no text")
     try:
-        suffix = Path(output or "").expanduser().suffix.lower()
+        suffix = expanded(output or "").suffix.lower()
     except RuntimeError as error:  # of an unknown user
         raise ConfigError(f"--output={output}: {error}") from None
     if format_name or not output:
@@ -48,7 +47,7 @@ def write_predictions(
     content = FORMATS[format_name](predictions, labels)
     if output:
         content = content if isinstance(content, bytes) else (content + "\n").encode()
-        write_bytes(Path(output).expanduser(), content)
+        write_bytes(expanded(output), content)
     else:
         print(content)
 

@@ -7,6 +7,7 @@ import os
 import secrets
 
 from settings import ConfigError, Setting, nearest
+from training.files import expanded
 
 
 def complete_config(model_name: str, table, given: dict, recorded: dict, parent: dict) -> dict:
@@ -24,9 +25,9 @@ def complete_config(model_name: str, table, given: dict, recorded: dict, parent:
     given = dict(given)
     given["threads"] = given.get("threads") or None  # 0 as if not given: a run keeps its own
     if given.get("result_dir"):
-        given["result_dir"] = os.path.expanduser(given["result_dir"])
+        given["result_dir"] = str(expanded(given["result_dir"]))
     if given.get("from_checkpoint"):
-        given["from_checkpoint"] = os.path.abspath(os.path.expanduser(given["from_checkpoint"]))
+        given["from_checkpoint"] = os.path.abspath(expanded(given["from_checkpoint"]))
         check_branch(given, recorded, parent)
     own = ("result_dir", "from_checkpoint", "step")
     parent = {} if recorded else {n: value for n, value in parent.items() if n not in own}

@@ -11,6 +11,11 @@ log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def expanded(path: str | os.PathLike) -> Path:
+    """A path as a shell reads it: ~ is the home folder, and ~name stays if nobody has that name."""
+    return Path(os.path.expanduser(path))
+
+
 def sync(path: str | os.PathLike) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk."""
     if os.name == "nt" and os.path.isdir(path):

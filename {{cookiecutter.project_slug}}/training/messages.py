@@ -61,12 +61,17 @@ def written_to(path: Path) -> Iterator[None]:
 
 
 class Pipe(io.FileIO):
-    """Standard output or error whose reader may leave: what nobody reads is dropped."""
+    """Standard output or error. What nobody reads is dropped; a full disk is an error, once."""
+
+    failed = False
 
     def write(self, data):
         try:
             return super().write(data)
-        except BrokenPipeError:
+        except OSError as error:
+            if not (self.failed or isinstance(error, BrokenPipeError)):
+                self.failed = True  # Python writes again when it ends
+                raise
             return len(data)
 
 

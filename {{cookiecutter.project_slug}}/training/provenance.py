@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 
 from training import processors
 from training.batches import description, without_examples
-from training.files import PROJECT, read_json
+from training.files import PROJECT, expanded, read_json
 
 DIFF_LIMIT = 1_000_000  # characters of `git diff`: enough for code, not for a committed data set
 TEXT_LIMIT = 100_000  # bytes of source files, together
@@ -38,7 +38,7 @@ class Provenance(TypedDict):
 
 def recorded_config(path: str | os.PathLike | None) -> dict[str, Any]:
     """The settings of the run in a folder; {} if there is no folder or no run in it."""
-    file = Path(path or "").expanduser() / "config.json"
+    file = expanded(path or "") / "config.json"
     if not path or not file.exists():
         return {}
     config = read_json(file).get("config")
@@ -51,7 +51,7 @@ def recorded_inputs(path: str | os.PathLike | None) -> dict[str, Any] | None:
     """What the inputs of the run in a folder look like, see batches.description; None if the
     folder does not say so. With it, a model is built without its data.
     """
-    file = Path(path or "").expanduser() / "config.json"
+    file = expanded(path or "") / "config.json"
     about = read_json(file).get("inputs") if path and file.exists() else None
     if about is None:
         return None
