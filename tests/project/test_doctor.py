@@ -193,7 +193,7 @@ def test_a_model_with_an_error_in_its_file_is_a_fault(project):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
 def test_output_that_cannot_be_written_is_said_in_one_line(project):
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "main.py", "--doctor"]
-        answer = subprocess.run(command, cwd=project, stdout=full, stderr=subprocess.PIPE, text=True)
+        answer = subprocess.run([sys.executable, "main.py", "--doctor"], cwd=project, stdout=full,
+                                stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert answer.returncode == 1 and "No space left on device" in answer.stderr
     assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
