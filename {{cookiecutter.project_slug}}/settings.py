@@ -130,6 +130,8 @@ RUN_SETTINGS = (
     Setting("patience", int, 0, "end a run after so many evaluations without a better objective on "
             "valid; 0: never", 0, 10**9, resumable=True, goes_with=("training",)),
     Setting("fake_data", bool, False, "train on generated images: no download"),
+    Setting("data", str, None, "where the training data is: copied to the device, or read while "
+            "training (default: by its size)", choices=("device", "stream"), resumable=True),
     Setting("device", str, "auto", "auto takes a GPU if there is one",
             choices=("auto", "cpu", "gpu")),
     Setting("jit", str, None, "what XLA compiles: the whole loop, each step by itself, or nothing "

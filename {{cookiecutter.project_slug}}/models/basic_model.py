@@ -15,7 +15,7 @@ import tensorflow as tf
 from models import layers
 from settings import RUN_SETTINGS, ConfigError, Setting, random_config
 from training import contract, evaluation, loop, optimizers, preparation, processors, variables
-from training.batches import batch_rows, random_stream
+from training.batches import random_stream
 from training.checkpoints import Checkpoints
 from training.config import complete_config
 from training.divergence import Diverged
@@ -120,7 +120,7 @@ class BasicModel:
         """Build a model, and load the checkpoint that its config names: see load_checkpoint."""
         self.splits = getattr(self, "splits", {})  # a second build shares those of the first
         self.config = self.complete(config)
-        self.compiled_loop, self.graph_sha256 = None, None
+        self.compiled_loop, self.feed, self.graph_sha256 = None, None, None
         self.step, self.asked_step = 0, None  # the latter from config["step"]
         self.defaults = None  # an ExitStack within `with model:`
         preparation.build(self)
@@ -137,7 +137,9 @@ class BasicModel:
         self.close()
 
     def close(self) -> None:
-        """Free the session's memory, if one was opened."""
+        """Free the session's memory, if one was opened, and stop to read data."""
+        if self.feed:
+            self.feed.close()
         if "session" in self.__dict__:
             self.session.close()
 
@@ -178,7 +180,7 @@ class BasicModel:
         self.step = 0
 
     def prepare_steps(self) -> None:
-        """Copy the training data to the device and compile the steps, without training."""
+        """Bring training data to the device and compile the steps, without training."""
         if self.compiled_loop is None:
             self.compiled_loop, self.config["jit"] = preparation.compiled_loop(self)
             self.load("valid")  # its errors, too, come before training
@@ -196,9 +198,7 @@ class BasicModel:
         if stop is None:
             epoch = self.examples // self.config["batch_size"]
             return np.concatenate([*loop.advance(self, self.step - self.step % epoch + epoch)])
-        seed, size = self.config["random_seed"], self.config["batch_size"]
-        count = min(stop - self.step, self.compiled_loop.limit)
-        rows = batch_rows(seed, self.step, count, self.examples, size)
+        rows = self.feed.rows(self.step, min(stop - self.step, self.compiled_loop.limit))
         began = time.perf_counter()
         losses, finite = self.compiled_loop.run(self.session, rows, {self.lr: self.config["lr"]})
         self.compiled_loop.adapt(len(losses), time.perf_counter() - began)

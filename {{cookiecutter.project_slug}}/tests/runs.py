@@ -4,6 +4,7 @@ import json
 
 from models import make_model
 from training.files import read_jsonl
+from training.metrics import RATES
 
 
 def train(config, **options):
@@ -30,7 +31,7 @@ def digests(folder):
 def metrics(folder):
     """The records but for times."""
     records = lines(folder / "metrics.jsonl")
-    return [{k: v for k, v in r.items() if k != "examples_per_second"} for r in records]
+    return [{k: v for k, v in r.items() if k not in RATES} for r in records]
 
 
 def curves(folder):
@@ -41,7 +42,7 @@ def curves(folder):
     for split in ("train", "valid"):
         events = EventAccumulator(str(folder / split), {"scalars": 0})
         events.Reload()
-        for tag in set(events.Tags()["scalars"]) - {"training/examples_per_second"}:
+        for tag in set(events.Tags()["scalars"]) - {f"training/{n}" for n in RATES}:
             found[split, tag] = [(point.step, point.value) for point in events.Scalars(tag)]
     return found
 

@@ -30,6 +30,7 @@ ROWS = [
         "training.contract",
         "training.device",
         "training.evaluation",
+        "training.feeding",
         "training.graph_page",
         "training.optimizers",
         "training.progress",

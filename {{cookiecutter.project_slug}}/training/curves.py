@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training.drawing import WIDTH, picture, scale, show_steps
 from training.evaluation import SAMPLE
+from training.metrics import RATES
 
 LINES = {  # split: (label, style)
     "train": ("train, batch", {"color": "tab:blue", "alpha": 0.5, "linewidth": 1}),
@@ -26,7 +27,7 @@ def curves_of(records: list[dict]) -> Curves:
     drawable = (record for record in records if record["step"] <= LAST)
     for record in sorted(drawable, key=lambda record: record["step"]):
         for name, value in record.items():
-            chosen = record["split"] in LINES and name not in ("step", "examples_per_second")
+            chosen = record["split"] in LINES and name not in ("step", *RATES)
             if chosen and isinstance(value, float) and abs(value) < LARGEST:
                 steps, values = curves.setdefault((record["split"], name), ([], []))
                 steps.append(record["step"])

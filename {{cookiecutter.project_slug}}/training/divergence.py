@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from training import variables
-from training.batches import batch_rows, fed
+from training.batches import fed, model_rows
 
 
 class Diverged(Exception):
@@ -20,8 +20,7 @@ def diagnose(model, variable: str | None) -> dict:
 
     variable: the first that is not finite after this step, for a step whose gradients are finite.
     """
-    config = model.config
-    (rows,) = batch_rows(config["random_seed"], model.step, 1, model.examples, config["batch_size"])
+    (rows,) = model_rows(model, model.step, 1)
     feed = fed(model.batch, {name: array[rows] for name, array in model.load("train").items()})
     with model.graph.as_default(), variables.reused(model), tf.name_scope("diverged"):
         loss = model.loss(model.inference(model.batch, training=True), model.batch)
@@ -36,7 +35,7 @@ def diagnose(model, variable: str | None) -> dict:
         "variable": first_not_finite(values) or variable or "the loss",
         "batch": rows.tolist(),
     }
-    if config["debug"]:
+    if model.config["debug"]:
         details["operation"] = first_operation(model, feed)
     return details
 

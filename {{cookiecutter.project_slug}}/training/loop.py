@@ -60,7 +60,7 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
                 while not (stop.received or stalled):
                     if (losses := next(chunks, None)) is None:
                         break
-                    log_losses(model.step, losses, run, progress)
+                    log_losses(model, model.step, losses, run, progress)
                     result["loss"], improved = float(losses[-1]), False
                     if is_due(model.step, config["eval_every"], config):
                         result |= (values := evaluate_and_show(model))
@@ -73,7 +73,7 @@ def train(model, run: Run, until: int | None = None, final: bool = True) -> Resu
             except Diverged as error:
                 noticed = model.step
                 result["details"] = rewind(model, run)
-                log_losses(model.step, error.losses[: model.step - noticed], run, progress)
+                log_losses(model, model.step, error.losses[: model.step - noticed], run, progress)
         if (model.step == config["max_iter"] or stalled) and not result["valid"]:
             result |= evaluate_once(model, run, *EVALUATED)
         run.save()
@@ -166,13 +166,14 @@ def is_due(step, every, config):
     return step % every == 0 or step == config["max_iter"]
 
 
-def log_losses(step, losses, run, progress):
+def log_losses(model, step, losses, run, progress):
     """Show and record those losses of the steps up to `step` that are due, float32 [steps]."""
     if len(losses):
         config = run.config
         steps = enumerate(losses.tolist(), start=step - len(losses) + 1)
         due = {at: loss for at, loss in steps if is_due(at, config["log_every"], config)}
-        run.log_losses(due, progress.report(step, float(losses[-1]), due))
+        waited = model.feed.waited if config["data"] == "stream" else None
+        run.log_losses(due, progress.report(step, float(losses[-1]), due, waited))
 
 
 def evaluate_and_show(model) -> dict[str, Values]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from training.files import append_json, read_jsonl, rewrite_jsonl, sync
 
 FIELDS = {"step": int, "split": str}  # of every line
+RATES = ("examples_per_second", "input_wait")  # of train: how fast it was, not how good
 Values = dict[str, float]  # {"loss": ..., "accuracy": ...}
 
 

@@ -9,16 +9,18 @@ import tensorflow as tf
 
 from settings import ConfigError
 from training import contract, device, optimizers, variables
-from training.batches import checked_inputs, description, without_examples
+from training.batches import checked_inputs, description, is_stored, without_examples
 from training.compilation import ANNOUNCED, check_order_of_sums, suitable
 from training.digests import weights_sha256
+from training.feeding import Feed
 from training.messages import one_line
 from training.provenance import OTHER_DATA, recorded_inputs
 from training.repeatable import digest, first_difference, operations, seeded
-from training.steps import CompiledLoop, check_hidden_state, on_device
+from training.steps import CompiledLoop, check_hidden_state, chunk_steps
 
 log = logging.getLogger(__name__)
 UNLOADED = {"result_dir": None, "from_checkpoint": None, "step": None}  # a config's: from scratch
+SAMPLED = 1000
 compared = set()  # the classes of models whose second build was equal
 
 
@@ -34,9 +36,18 @@ def load(model, split: str) -> dict[str, np.ndarray]:
 
 
 def data_checksum(model) -> str:
-    """SHA-256 over the arrays of train and valid, computed like weights_sha256."""
-    splits = {split: model.load(split) for split in ("train", "valid")}
-    return weights_sha256({f"{s}/{name}": a for s in splits for name, a in splits[s].items()})
+    """SHA-256 over the arrays of train and valid, computed like weights_sha256.
+
+    Of a split above LARGE, or of records, over SAMPLED examples, evenly spaced, and their numbers.
+    """
+    found = {}
+    for split in ("train", "valid"):
+        arrays = model.load(split)
+        if is_stored(arrays):
+            rows = np.linspace(0, len(next(iter(arrays.values()))) - 1, SAMPLED).astype(np.int64)
+            arrays = {name: array[rows] for name, array in arrays.items()} | {"rows": rows}
+        found |= {f"{split}/{name}": array for name, array in arrays.items()}
+    return weights_sha256(found)
 
 
 def build(model) -> None:
@@ -136,7 +147,7 @@ def watched(model, gradients):
 
 
 def compiled_loop(model) -> tuple[CompiledLoop, str]:
-    """Copy the training data to the device and compile the steps, without training.
+    """Bring training data to the device and compile the steps, without training.
 
     Returns the loop and its --jit: what is given, or what suits the model and XLA can compile.
     """
@@ -148,11 +159,14 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
     chosen, reason = (wanted, "") if wanted else suitable(model.graph, model.config)
     if chosen != "off" or reason:  # it takes a while, or was not asked for
         log.info(ANNOUNCED[chosen] + (f", --jit={chosen}: {reason}" if reason else " ..."))
-    data, fill, feed = build_data(model)
-    model.session.run(fill, feed)
+    model.config["data"] = model.config["data"] or (
+        "stream" if is_stored(model.load("train")) else "device"
+    )
+    model.feed = build_feed(model)
+    model.feed.rows(model.step, 1)  # brings the data to the device
     for jit in dict.fromkeys([chosen] if wanted else [chosen, "off"]):
         try:
-            loop = build_loop(model, data, jit)
+            loop = build_loop(model, model.feed.variables, jit)
             if jit == "off":
                 check_order_of_sums(model.graph, model.config)
             if not model.graph_sha256:  # no other loop is in the graph yet
@@ -169,10 +183,10 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
             log.info(f"XLA cannot compile these steps, training without (--jit=off): {reason}")
 
 
-def build_data(model):
-    """Build variables for the training arrays; see training/steps.py."""
+def build_feed(model):
+    """Build variables for the training data; see training/feeding.py."""
     with model.graph.as_default(), tf.name_scope("training_data"):
-        return on_device(model.load("train"))
+        return Feed(model, chunk_steps(model.config["batch_size"]))
 
 
 def build_loop(model, data, jit):
@@ -204,7 +218,7 @@ def check_second_build(model, jit):
     if type(model) in compared:
         return
     second = twin(model)
-    build_loop(second, build_data(second)[0], jit)
+    build_loop(second, build_feed(second).variables, jit)
     name = first_difference(built, operations(second.graph))
     if name:
         raise ValueError(

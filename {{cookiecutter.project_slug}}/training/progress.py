@@ -8,6 +8,7 @@ import time
 from training.messages import console
 
 log = logging.getLogger(__name__)
+NOTABLE = 0.05  # of the time: less waiting for data is not shown
 REDRAWN = 0.2  # seconds between two pictures of a notebook's bar
 
 
@@ -20,7 +21,7 @@ class TerminalBar:
         self.bar = progress.Progress(
             progress.TextColumn("Step {task.completed:,}/{task.total:,}"),
             progress.BarColumn(),
-            progress.TextColumn("loss {task.fields[loss]}  {task.fields[speed]} examples/s"),
+            progress.TextColumn("loss {task.fields[loss]}  {task.fields[speed]}"),
             progress.TimeRemainingColumn(),
         )
         self.task = self.bar.add_task("", completed=step, total=last_step, loss="-", speed="-")
@@ -43,7 +44,7 @@ class NotebookBar:
 
     def picture(self, step, loss, speed):
         """The bar at a step, as HTML."""
-        said = f"Step {step:,}/{self.last_step:,}  loss {loss}  {speed} examples/s"
+        said = f"Step {step:,}/{self.last_step:,}  loss {loss}  {speed}"
         bar = f'<progress value="{step}" max="{self.last_step}" style="width: 20em"></progress>'
         return f"<div>{bar} {html.escape(said)}</div>"
 
@@ -75,6 +76,7 @@ class Progress:
     def __init__(self, step, last_step, batch_size):
         self.step, self.last_step, self.batch_size = step, last_step, batch_size
         self.time = self.shown = time.perf_counter()  # of the last report, of the last line
+        self.waited = None
         self.bar = None
 
     def __enter__(self):
@@ -89,20 +91,29 @@ class Progress:
         if self.bar:
             self.bar.close()
 
-    def report(self, step: int, loss: float, due: dict[int, float]) -> float:
+    def report(
+        self, step: int, loss: float, due: dict[int, float], waited: float | None = None
+    ) -> dict[str, float]:
         """Show the loss at a step, and those of {step: loss} that are due since the last report.
 
-        Returns the examples per second since then.
+        waited: the seconds for which training has waited for data up to now, if it is streamed.
+        Returns examples_per_second since the last report; with `waited`, input_wait too, the part
+        of the time since then that was waiting.
         """
         now = time.perf_counter()
         seconds_per_step = (now - self.time) / max(1, step - self.step)
-        speed = self.batch_size / seconds_per_step
+        rates = {"examples_per_second": round(self.batch_size / seconds_per_step)}
+        speed, waiting = f"{rates['examples_per_second']:,} examples/s", ""
+        if waited is not None:
+            share = (waited - (self.waited or 0.0)) / (now - self.time)
+            rates["input_wait"] = round(min(1.0, share), 4)
+            waiting = f", {share:.0%} of it waiting for data" if share >= NOTABLE else ""
         if self.bar:
-            self.bar.show(step, f"{loss:.4g}", f"{speed:,.0f}")
+            self.bar.show(step, f"{loss:.4g}", speed + waiting)
         for at, loss in due.items():
             moment = self.time + (at - self.step) * seconds_per_step
-            line = f"Step {at}: loss = {loss:.4g} ({moment - self.shown:.2f} sec)"
+            line = f"Step {at}: loss = {loss:.4g} ({moment - self.shown:.2f} sec{waiting})"
             log.log(logging.DEBUG if self.bar else logging.INFO, line)  # DEBUG: to train.log only
             self.shown = moment
-        self.step, self.time = step, now
-        return speed
+        self.step, self.time, self.waited = step, now, waited
+        return rates

@@ -149,13 +149,12 @@ class Run:
         self.checkpoints.truncate_to(step)
         self.set_status("running", step)
 
-    def log_losses(self, losses: dict[int, float], examples_per_second: float) -> None:
-        """Record {step: training loss}."""
-        speed = round(examples_per_second)
+    def log_losses(self, losses: dict[int, float], rates: dict[str, float]) -> None:
+        """Record {step: training loss}, and with each the rates that Progress.report returns."""
+        curves = {f"training/{name}": rate for name, rate in rates.items()}
         for step, loss in losses.items():
-            curves = {"training/batch_loss": loss, "training/examples_per_second": speed}
-            self.events.add_scalars("train", step, curves)
-        points = {n: {"loss": loss, "examples_per_second": speed} for n, loss in losses.items()}
+            self.events.add_scalars("train", step, {"training/batch_loss": loss} | curves)
+        points = {step: {"loss": loss} | rates for step, loss in losses.items()}
         self.metrics.add(*(("train", step, values) for step, values in points.items()))
 
     def log_evaluation(self, step: int, values: dict[str, Values]) -> bool:

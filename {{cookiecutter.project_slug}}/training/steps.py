@@ -1,8 +1,8 @@
 """The fast loop: one call of the session trains many steps.
 
-The training arrays lie in variables on the device, the steps are a while loop, and the host feeds
-nothing but row numbers: Python does no work inside a chunk. training/compilation.py says what of it
-XLA compiles.
+The training data lies in variables on the device, see training/feeding.py, the steps are a while
+loop, and the host feeds nothing but row numbers: Python does no work inside a chunk.
+training/compilation.py says what of it XLA compiles.
 """
 
 import numpy as np
@@ -37,27 +37,9 @@ def check_hidden_state(graph) -> None:
             )
 
 
-def on_device(inputs: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict]:
-    """Variables for the training arrays, and the op that fills them from placeholders.
-
-    They are in no collection, hence in no checkpoint, and keep the arrays' dtypes: images stay
-    bytes. Returns ({name: variable}, op, {placeholder: array}).
-    """
-    variables, assignments, feed = {}, [], {}
-    for name, array in inputs.items():
-        placeholder = tf.compat.v1.placeholder(array.dtype, array.shape)
-        variables[name] = tf.compat.v1.get_variable(
-            f"training_data/{name}",
-            shape=array.shape,
-            dtype=array.dtype,
-            initializer=tf.zeros_initializer(),  # never run: the arrays are assigned
-            trainable=False,
-            collections=[],
-            use_resource=True,
-        )
-        assignments.append(variables[name].assign(placeholder, read_value=False))
-        feed[placeholder] = array
-    return variables, tf.group(*assignments), feed
+def chunk_steps(batch_size: int) -> int:
+    """The most steps of one chunk."""
+    return max(1, min(CHUNK_STEPS, CHUNK_ROWS // batch_size))
 
 
 class CompiledLoop:
@@ -68,7 +50,7 @@ class CompiledLoop:
     """
 
     def __init__(self, train_step, data, watched, batch_size, jit):
-        self.size = max(1, min(CHUNK_STEPS, CHUNK_ROWS // batch_size))
+        self.size = chunk_steps(batch_size)
         self.limit = 1  # steps in the next chunk: one at first, to see how long it takes
         self.rows = tf.compat.v1.placeholder(tf.int32, [self.size, batch_size], "rows")
         self.count = tf.compat.v1.placeholder(tf.int32, [], "count")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from training.batches import batch_rows
+from training.batches import model_rows
 
 
 def full_name(name: str) -> str:
@@ -146,9 +146,9 @@ def eager(model) -> Iterator[dict[str, Any]]:
     with outside(model):
         if not tf.executing_eagerly():
             raise ValueError("eager() needs eager execution: it is off, or a graph is the default")
-        weights, size = model.weights(), model.config["batch_size"]
+        weights = model.weights()
         made = itertools.cycle(model.made)  # without get_variable: the same ones at each call
-        (rows,) = batch_rows(model.config["random_seed"], model.step, 1, model.examples, size)
+        (rows,) = model_rows(model, model.step, 1)
         batch = {name: tf.constant(array[rows]) for name, array in model.load("train").items()}
 
         def with_its_value(next_creator, **about):

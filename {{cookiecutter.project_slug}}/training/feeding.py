@@ -1,0 +1,99 @@
+"""How the training data reaches the steps: --data.
+
+device   the arrays are copied to the device once, and steps name their rows
+stream   the arrays stay where they are; the batches of the next steps are read by threads while
+         those of the steps before are trained on
+
+Both give the same batches to the same steps, and the same bits.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+from training.batches import check_values, is_stored, model_rows, total_bytes
+
+BLOCK_BYTES = 2**25  # 32 MB of batches are read at a time
+READERS = 4  # threads, of which a disk serves several as fast as one
+
+
+class Feed:
+    """Variables on the device that steps read from: the whole arrays, or the next batches.
+
+    They are in no collection, hence in no checkpoint, and keep the arrays' dtypes: images stay
+    bytes. waited: the seconds for which training has waited for data.
+    """
+
+    def __init__(self, model, steps: int):
+        """steps: how many the loop trains at a time, at most."""
+        self.model, self.waited, self.block, self.next = model, 0.0, None, None
+        self.arrays, self.size = model.load("train"), model.config["batch_size"]
+        streamed = model.config["data"] == "stream"
+        bytes_per_step = total_bytes(self.arrays) / model.examples * self.size
+        self.steps = max(1, min(steps, int(BLOCK_BYTES / bytes_per_step))) if streamed else None
+        self.readers = ThreadPoolExecutor(READERS, "reader") if streamed else None
+        self.variables, self.placeholders = {}, {}
+        for name, array in self.arrays.items():
+            shape = tf.TensorShape([None, *array.shape[1:]])
+            self.placeholders[name] = tf.compat.v1.placeholder(array.dtype, shape)
+            self.variables[name] = tf.compat.v1.Variable(
+                tf.zeros([0, *array.shape[1:]], array.dtype),  # never run
+                name=name, shape=shape, trainable=False, collections=[], use_resource=True,
+            )  # fmt: skip
+        pairs = [(v, self.placeholders[name]) for name, v in self.variables.items()]
+        self.fill = tf.group(*(v.assign(fed, read_value=False) for v, fed in pairs))
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Copy arrays to the device."""
+        self.model.session.run(self.fill, {self.placeholders[n]: a for n, a in arrays.items()})
+
+    def rows(self, step: int, count: int) -> np.ndarray:
+        """The rows of the variables that make the batches of steps step, ..., step + count - 1.
+
+        Integers [count, batch_size], or [fewer, batch_size] at the end of a block.
+        """
+        if self.steps is None:
+            if self.block is None:
+                self.load(self.arrays)
+                self.block = 0
+            return model_rows(self.model, step, count)
+        block, first = divmod(step, self.steps)
+        if block != self.block:
+            self.load(self.read(block))
+            self.block = block
+        count = min(count, self.steps - first)
+        return np.arange(first * self.size, (first + count) * self.size).reshape(count, self.size)
+
+    def read(self, block: int) -> dict[str, np.ndarray]:
+        """The batches of a block of steps, and begin to read those of the block after it."""
+        began = time.perf_counter()
+        if self.next is None or self.next[0] != block:
+            self.next = block, *self.begin(block)
+        _, arrays, parts = self.next
+        for part in parts:
+            part.result()
+        self.next = block + 1, *self.begin(block + 1)
+        self.waited += time.perf_counter() - began
+        return arrays
+
+    def begin(self, block):
+        """Begin to read a block: ({name: array to be filled}, what the threads do)."""
+        rows = model_rows(self.model, block * self.steps, self.steps).ravel()
+        found = {n: np.empty([len(rows), *a.shape[1:]], a.dtype) for n, a in self.arrays.items()}
+        ends = np.linspace(0, len(rows), READERS + 1).astype(int)
+
+        def fill(first, last):
+            for name, array in self.arrays.items():
+                part = rows[first:last]
+                found[name][first:last] = array[part]
+                if is_stored(self.arrays):  # else it is checked already
+                    check_values(f"{name} of train", found[name][first:last], part)
+
+        return found, [self.readers.submit(fill, *ends[i : i + 2]) for i in range(READERS)]
+
+    def close(self) -> None:
+        """Read nothing more."""
+        if self.readers:
+            self.readers.shutdown(wait=False, cancel_futures=True)
