@@ -37,9 +37,10 @@ def arguments(*own, **choices):
     return parser.parse_args()
 
 
-def load(folder, split):
-    """One split: images uint8 [n, 784] and labels uint8 [n], in memory."""
-    images, labels = (np.load(folder / split / f"{name}.npy") for name in ("images", "labels"))
+def load(folder, split, mapped=False):
+    """One split: images uint8 [n, 784] and labels uint8 [n], in memory or as memory maps."""
+    files = [folder / split / f"{name}.npy" for name in ("images", "labels")]
+    images, labels = (np.load(file, mmap_mode="r" if mapped else None) for file in files)
     return images.reshape(len(images), -1), labels
 
 

@@ -5,21 +5,25 @@ import sys
 import contest
 
 
-def main():
+def main(data="device"):
     options = contest.arguments()
     sys.path.insert(0, str(options.project))
     from models import make_model
     from training.loop import advance
 
     config = {"model_name": "MNIST", "lr": contest.LEARNING_RATE, "threads": options.threads}
+    config["data"] = data
     epoch_ends = contest.Clock()
     with make_model(config | {"batch_size": contest.BATCH_SIZE, "random_seed": 0}) as model:
         model.prepare_steps()
+        waited = []
         for epoch in range(1, 2 + options.epochs):
             for _ in advance(model, epoch * contest.STEPS_PER_EPOCH):
                 pass
             epoch_ends()
-        epoch_ends.report(model.evaluate("test")["accuracy"])
+            waited.append(model.feed.waited)
+        share = (waited[-1] - waited[0]) / (epoch_ends.times[-1] - epoch_ends.times[0])
+        epoch_ends.report(model.evaluate("test")["accuracy"], input_wait=share)
 
 
 if __name__ == "__main__":

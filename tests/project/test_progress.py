@@ -16,7 +16,8 @@ from training.tensorflow_import import without_noise
 def test_elsewhere_a_line_tells_step_loss_and_seconds(capsys):
     with Progress(step=1100, last_step=2000, batch_size=10) as progress:
         progress.time = progress.shown = progress.time - 5  # seconds for 250 steps
-        assert progress.report(1350, 0.09, {1200: 0.0812, 1300: 0.08}) == pytest.approx(500, 0.1)
+        rates = progress.report(1350, 0.09, {1200: 0.0812, 1300: 0.08})
+        assert rates == {"examples_per_second": pytest.approx(500, 0.1)}
         progress.time -= 1
         progress.shown -= 1
         progress.report(1400, 0.07, {1400: 0.07})
@@ -25,6 +26,16 @@ def test_elsewhere_a_line_tells_step_loss_and_seconds(capsys):
         "Step 1300: loss = 0.08 (2.00 sec)",
         "Step 1400: loss = 0.07 (2.00 sec)",
     ]
+
+
+def test_it_tells_which_part_of_the_time_training_waited_for_data(capsys):
+    with Progress(step=0, last_step=200, batch_size=10) as progress:
+        for step, waited, share in ((100, 2.0, 0.4), (200, 2.1, 0.02)):
+            progress.time = progress.shown = progress.time - 5
+            rates = progress.report(step, 0.5, {step: 0.5}, waited)
+            assert rates["input_wait"] == pytest.approx(share, rel=0.1)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("(5.00 sec, 40% of it waiting for data)") and "waiting" not in second
 
 
 def test_on_a_terminal_there_is_one_bar_with_loss_speed_and_time_left(monkeypatch):
