@@ -19,6 +19,7 @@ except ModuleNotFoundError:  # before Python 3.11; pytest brings it there
     import tomli as tomllib
 
 FILES = """
+.github/dependabot.yml
 .github/workflows/ci.yml
 .gitignore
 LICENSE
