@@ -27,7 +27,7 @@ try:
     import command_line
     import stages
     from settings import ConfigError
-    from training.messages import drop_what_nobody_reads, fail, one_line
+    from training.messages import fail, one_line, prepare_streams
 except Exception as error:  # in a broken environment, the doctor still says why
     sys.exit(examination.instead_of(error))
 
@@ -56,5 +56,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    drop_what_nobody_reads()
+    prepare_streams()
     sys.exit(main(sys.argv))

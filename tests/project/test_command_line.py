@@ -3,12 +3,12 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pasted import words
 from runs import lines as records_of
 
 import command_line
@@ -246,7 +246,7 @@ def test_main_works_from_any_folder_and_keeps_the_screen_clean(tmp_path):
         assert re.fullmatch(rf"{split}: {numbers} \(100 examples\)", shown)
     assert (tmp_path / "here" / "fit.png").exists()
     # What it says to do next can be pasted.
-    (python, *pasted) = shlex.split(line.removeprefix("Next: "))
+    python, *pasted = words(line.removeprefix("Next: "))
     assert python == "python"
     answer = subprocess.run(
         [sys.executable, *pasted], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -5,13 +5,13 @@ import io
 import json
 import random
 import re
-import shlex
 import subprocess
 import sys
 from concurrent.futures import Future
 
 import pytest
-from browser import look, needs_chromium
+from browser import hostile_names, look, needs_chromium
+from pasted import words
 from rich.console import Console
 from runs import read
 from searches import assert_same, ledger, lines_of
@@ -443,7 +443,7 @@ def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(
     text = html.unescape(text)
     assert f"Winner: trial {best['trial']} with {best['mean']:.6g}" in text
     again, promote, winner = (
-        shlex.split(re.sub("<[^>]+>", "", line))[1:] for line in re.findall("<pre>(.*)</pre>", text)
+        words(re.sub("<[^>]+>", "", line))[1:] for line in re.findall("<pre>(.*)</pre>", text)
     )
     model_class, given = parse(again)
     options = OPTIONS | {s.name: given[s.name] for s in SEARCH if s.name in given}
@@ -456,6 +456,7 @@ def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(
 
 
 @needs_chromium
+@hostile_names
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_of_a_search_fits_any_screen_and_shows_its_name_as_it_is(width, tmp_path):
     name = "a<img src=x onerror=window.hacked=1>&amp;"
