@@ -169,7 +169,8 @@ def test_a_failure_while_writing_leaves_nothing(mirror, folder, monkeypatch, err
             raise error
 
     monkeypatch.setattr(np, "save", failing_save)
-    with pytest.raises(type(error), match=f"^$|{re.escape(str(folder))} cannot be written.*No space left"):
+    said = f"{re.escape(str(folder))} cannot be written.*No space left"
+    with pytest.raises(type(error), match=f"^$|{said}"):
         download(mirror, folder)
     assert len(saved) == 4 and os.listdir(folder.parent) == []
 
