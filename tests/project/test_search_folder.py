@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import os
 import random
 import re
 import subprocess
@@ -234,7 +235,7 @@ def test_the_end_shows_the_confirmed_first_and_does_not_count_them_as_trials(tmp
         capsys.readouterr()
         print_best(folder, best)
     output = capsys.readouterr().out
-    rows = [line.split() for line in output.splitlines() if "/trials/" in line]
+    rows = [line.split() for line in output.splitlines() if f"{os.sep}trials{os.sep}" in line]
     assert rows[0][0] == f"{best['trial']:04}" and rows[0][2] == f"{best['mean']:.6g}"
     assert rows[0][3] == f"{best['spread']:.2g}" and len(rows) >= 6
     assert [len(row) for row in rows][-1] == len(rows[0]) - 2  # not confirmed: neither of the two

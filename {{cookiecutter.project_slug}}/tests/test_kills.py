@@ -12,7 +12,7 @@ from models import MODELS
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux",
-    reason="Windows has no fork, and macOS bears none after TensorFlow is imported",
+    reason="only Linux is known to bear a fork after TensorFlow is imported",
 )
 
 
