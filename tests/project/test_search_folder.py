@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 from browser import hostile_names, look, needs_chromium
@@ -228,10 +229,13 @@ def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):
             (folder.path / "search.png").unlink()
 
 
-def test_the_end_shows_the_confirmed_first_and_does_not_count_them_as_trials(tmp_path, capsys):
-    made_up_search(tmp_path / "search", MadeUp(0), search="hyperband")
-    best = read(tmp_path / "search", "best.json")
-    with SearchFolder(settings(search="hyperband"), tmp_path / "search") as folder:
+def test_the_end_shows_the_confirmed_first_and_does_not_count_them_as_trials(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # a long path would be folded
+    made_up_search(Path("search"), MadeUp(0), search="hyperband")
+    best = read(Path("search"), "best.json")
+    with SearchFolder(settings(search="hyperband"), Path("search")) as folder:
         capsys.readouterr()
         print_best(folder, best)
     output = capsys.readouterr().out
