@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -268,8 +269,8 @@ def test_a_contradiction_on_resume_is_told_before_tensorflow_is_imported(line_ru
 
 @pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell")
 def test_a_run_whose_output_nobody_reads_goes_on_to_its_end(toy_project, tmp_path):
-    command = f"{sys.executable} main.py --jit=off --random_seed=1 --result_dir={tmp_path / 'run'}"
-    script = f"set -o pipefail; {command} 2>&1 | head -1"
+    command = [sys.executable, "main.py", "--jit=off", f"--result_dir={tmp_path / 'run'}"]
+    script = f"set -o pipefail; {shlex.join(command)} 2>&1 | head -1"
     answer = subprocess.run(["bash", "-c", script], cwd=toy_project, capture_output=True, text=True)
     assert (answer.returncode, answer.stdout) == (0, "Importing TensorFlow ...\n")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "complete"
