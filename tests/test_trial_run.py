@@ -63,6 +63,19 @@ def test_whatever_git_ignores_is_refused_until_it_is_removed(own_template, outpu
     check_refused_until_cleaned(own_template, output, path, pristine)
 
 
+def test_git_ignores_the_same_in_a_project(project):
+    """The template has a .gitignore of its own, so in its folder this cannot be seen."""
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    status = ["git", "status", "--porcelain", "--untracked-files=all"]
+    before = subprocess.run(status, cwd=project, check=True, capture_output=True).stdout
+    for path in LEFT:
+        (project / path).mkdir(parents=True, exist_ok=True)
+        (project / path / "left").write_text("here", encoding="utf-8")
+    assert subprocess.run(status, cwd=project, check=True, capture_output=True).stdout == before
+    (project / "seen").write_text("here", encoding="utf-8")
+    assert subprocess.run(status, cwd=project, check=True, capture_output=True).stdout != before
+
+
 def test_a_real_run_in_place_is_refused_until_it_is_removed(own_template, output, pristine):
     subprocess.run([sys.executable, "main.py"], cwd=own_template / LIVE, check=True)
     check_refused_until_cleaned(own_template, output, "results/LinearRegression", pristine)
