@@ -48,7 +48,7 @@ LEFTOVERS = (
 def objection_to_version():
     """Why this cookiecutter cannot render the template, or None."""
     # Version 2.2.0 calls itself 2.1.2.dev0.
-    if tuple(map(int, COOKIECUTTER.split(".")[:3])) < (2, 1, 2):
+    if [int(number) for number in re.findall("[0-9]+", COOKIECUTTER)][:3] < [2, 1, 2]:
         return (
             f"cookiecutter {COOKIECUTTER} does not look into the folder templates/; install a newer"
             ' one with: pip install "cookiecutter>=2.2"'

@@ -17,7 +17,7 @@ HOOKS = ["pre_gen_project.py", "post_gen_project.py"]
 # What hooks may use of the standard library: Python 3.7 has it all. With sys.stdlib_module_names,
 # for example, which came with 3.10, the hook failed on older ones.
 IN_PYTHON_3_7 = (
-    "json.dumps json.loads os.environ os.getcwd os.listdir os.name re.fullmatch re.search re.sub"
+    "json.dumps json.loads os.environ os.getcwd os.listdir os.name re.findall re.fullmatch re.search"
     " shlex.quote sys.exit sys.stdout tempfile.gettempdir"
 ).split()
 
@@ -139,6 +139,7 @@ def test_hooks_run_on_each_python_that_is_here(tmp_path, minor):
         ("2.2.3", True),
         ("2.7.1", True),
         ("2.10.0", True),
+        ("2.8rc1", True),
         ("3.0.0", True),
     ],
 )
