@@ -17,8 +17,8 @@ HOOKS = ["pre_gen_project.py", "post_gen_project.py"]
 # What hooks may use of the standard library: Python 3.7 has it all. With sys.stdlib_module_names,
 # for example, which came with 3.10, the hook failed on older ones.
 IN_PYTHON_3_7 = (
-    "json.dumps json.loads os.environ os.getcwd os.listdir os.name re.findall re.fullmatch re.search"
-    " shlex.quote sys.exit sys.stdout tempfile.gettempdir"
+    "json.dumps json.loads os.environ os.getcwd os.listdir os.name re.findall re.fullmatch"
+    " re.search shlex.quote sys.exit sys.stdout tempfile.gettempdir"
 ).split()
 
 
