@@ -157,7 +157,9 @@ def train(project, result):
     assert "absolute_error = " in run([*command, f"--result_dir=results/{result}"], project)
 
 
-@pytest.mark.parametrize("history", filter(None, [MADE, last_tag()]), indirect=True)
+@pytest.mark.parametrize(
+    "history", [version for version in (MADE, last_tag()) if version], indirect=True
+)
 def test_an_update_brings_what_is_new_and_keeps_what_is_the_owners(old, now, shell):
     edit(old)
     commit(old)
