@@ -3,9 +3,14 @@
 cookiecutter runs this file in the new project's folder.
 """
 
+import json
 import os
 import shlex
 import sys
+import tempfile
+from pathlib import Path
+
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 if os.name == "nt":
     FOLDER, PYTHON, ACTIVATE = f'"{os.getcwd()}"', "py", r".venv\Scripts\activate"
@@ -26,7 +31,17 @@ The project is ready. Next:
 See README.md for more.
 """
 
-if __name__ == "__main__":
+
+def is_for_a_user():
+    """Whether the project stays. `cruft update` and `cruft diff` render into a temporary folder.
+
+    cruft, unlike cookiecutter, does not say where the output goes.
+    """
+    temporary = Path(tempfile.gettempdir()).resolve()
+    return "_output_dir" in ANSWERS or temporary not in Path.cwd().resolve().parents
+
+
+if __name__ == "__main__" and is_for_a_user():
     # cookiecutter deletes the project when a hook fails, be it over a letter of the folder's name
     # that this terminal cannot show.
     sys.stdout.reconfigure(errors="replace")

@@ -35,6 +35,7 @@ docs/checkpoints.md
 docs/export.md
 docs/notebook.ipynb
 docs/three.jpg
+docs/updates.md
 docs/write-a-model.md
 doctor/__init__.py
 doctor/checks.py
