@@ -186,8 +186,10 @@ def search(project, name):
     command = [*MAIN, f"--model_name={name}", *flags, *shape, f"--result_dir={folder}"]
     assert "2 trials: 2 complete" in run(command, project)
     best = json.loads((folder / "best.json").read_text(encoding="utf-8"))
-    trials = {json.dumps(r["config"]): r["score"] for r in recorded(folder, "ledger.jsonl")}
-    assert len(trials) == 2 and best["score"] in trials.values()
+    scores = {r["hyperparameters"]["lr"]: r["score"] for r in recorded(folder, "ledger.jsonl")}
+    pick = {"min": min, "max": max}[best["settings"]["objective"][1]]
+    assert len(scores) == 2 and best["mean"] == pick(scores.values())
+    assert best["mean"] == scores[best["hyperparameters"]["lr"]]
 
 
 def look_at_tensorboard(folder):
@@ -225,7 +227,7 @@ def export(project, name, folder):
     assert {"model.pb", "saved_model/saved_model.pb", "model.tflite"} <= about["files"].keys()
     for file, digest in about["files"].items():
         assert hashlib.sha256((folder / "export" / file).read_bytes()).hexdigest() == digest
-    assert max(about["differences"].values()) < 0.01 if name == "Houses" else 1e-5
+    assert max(about["differences"].values()) < (0.1 if name == "Houses" else 1e-5)  # of a price
 
 
 def test_the_two_edits_are_those_that_the_page_shows(project, page):
