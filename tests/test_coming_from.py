@@ -163,3 +163,17 @@ def test_the_flags_that_a_page_names_are_there(project, docs, page):
     listed = run([*MAIN, "--model_name=MNIST", "--help"], project)
     missing = {flag for flag in named if not re.search(rf"^  --{flag}\b", listed, re.MULTILINE)}
     assert len(named) > 12 and missing == old
+
+
+def test_links_to_a_section_of_a_page_lead_to_its_heading(docs):
+    def anchors(page):
+        headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+    found = 0
+    for page in docs.glob("*.md"):
+        links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+        for file, anchor in links:
+            assert anchor in anchors(docs / file if file else page), (page.name, anchor)
+        found += len(links)
+    assert found > 6 and "no-such-heading" not in anchors(docs / "write-a-model.md")
