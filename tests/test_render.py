@@ -32,6 +32,8 @@ data/fake_digits.py
 data/loaders.py
 data/raw/.gitkeep
 docs/checkpoints.md
+docs/coming-from-keras.md
+docs/coming-from-tensorflow-1.md
 docs/export.md
 docs/notebook.ipynb
 docs/three.jpg

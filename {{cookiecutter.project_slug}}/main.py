@@ -1,7 +1,7 @@
 """The one entry point: trains a model, or uses a trained one.
 
-    python main.py                                    a line through 100 points
-    python main.py --model_name=MNIST                 handwritten digits
+    python main.py                                    the first model in models/__init__.py
+    python main.py --model_name=NAME                  another one
     python main.py --result_dir=R                     resume the run in R
     python main.py --infer --result_dir=R --input=2   predictions
     python main.py --evaluate --result_dir=R          the test split
@@ -11,7 +11,7 @@
     python main.py --compare --plot                   their curves over each other
     python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
     python main.py --search=hyperband --nb_process=2  a search for hyper-parameters
-    python main.py --model_name=MNIST --help          every flag of a model
+    python main.py --model_name=NAME --help           every flag of a model
     python main.py --board                            TensorBoard, on all runs
     python main.py --doctor                           what is wrong on this machine
 
