@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import re
 import string
 import tempfile
@@ -20,14 +21,14 @@ from test_render import FILES, files, read_toml, tomllib
 
 PROJECT = CHECKOUT / "{{cookiecutter.project_slug}}"
 LICENSE = "{% if cookiecutter.license != 'none' %}LICENSE{% endif %}"
-ANSWERS = {
+QUESTIONS = json.loads((CHECKOUT / "cookiecutter.json").read_text(encoding="utf-8"))
+ANSWERS = QUESTIONS | {
     "project_name": "A Name",
     "project_slug": "slug",
     "description": "A description.",
     "author": "Ada Lovelace",
     "license": "MIT",
     "tensorflow_build": "cpu",
-    "_template_version": "0.1.0",
 }
 environment = create_env_with_context({"cookiecutter": ANSWERS})
 environment.loader = FileSystemLoader([PROJECT, CHECKOUT / "templates"])
