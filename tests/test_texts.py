@@ -5,18 +5,16 @@ import hashlib
 import json
 import re
 import string
-import tempfile
 import unicodedata
 
 import pytest
 from cookiecutter.utils import create_env_with_context
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import FileSystemLoader
 from markdown_it import MarkdownIt
 
 from render import CHECKOUT, render
-from test_answers import render_as_typed
 from test_render import FILES, files, read_toml, tomllib
 
 PROJECT = CHECKOUT / "{{cookiecutter.project_slug}}"
@@ -218,22 +216,3 @@ def test_every_combination_of_choices_is_what_it_says(template, tmp_path, licens
     assert ("CUDA" in readme) == (build == "gpu")
     assert ("[and-cuda]" in str(table["dependencies"])) == (build == "gpu")
     assert ("tensorflow-cpu" in str(table["dependencies"])) == (build == "cpu")
-
-
-def check_repeated(project, **answers):
-    """A whole project repeats its answers as the files above do alone."""
-    for name in ("README.md", "pyproject.toml", "LICENSE"):
-        expected = file_with(LICENSE if name == "LICENSE" else name, **answers)
-        assert (project / name).read_text(encoding="utf-8") == expected, name
-
-
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(project_name=any_text, description=any_text, author=any_text)
-@example('it\'s "quoted"\r\n[tool.evil]\nx = 1', "{{ cookiecutter.license }} {% if %} \x00", "")
-def test_a_whole_project_repeats_its_answers_alike(template, project_name, description, author):
-    answers = {
-        "project_name": project_name, "description": description, "author": author,
-        "project_slug": "my_project",
-    }  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        check_repeated(render_as_typed(template, folder, **answers), **answers)
