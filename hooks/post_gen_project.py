@@ -28,6 +28,15 @@ The project is ready. Next:
     python main.py --model_name=MNIST
     pytest
 
+With uv, which makes the environment itself: uv run python main.py, uv run pytest.
+
+A run records the commit that it started from, and the changes since. Inside another repository that
+is a commit of the other one, unless this folder is a repository of its own:
+
+    git init
+    git add .
+    git commit -m "The first commit"
+
 See README.md for more.
 """
 

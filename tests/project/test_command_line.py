@@ -49,11 +49,11 @@ def test_the_flags_are_these_and_no_others(shell, name):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_every_hyper_parameter_stands_in_the_readme_with_its_default(name):
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_every_hyper_parameter_stands_in_the_documents_with_its_default(name):
+    page = (PROJECT / "docs" / "runs.md").read_text(encoding="utf-8")
     for setting in MODELS[name].hyperparameters:
         row = rf"^\| `{setting.name}` \|.*`{re.escape(str(setting.default))}`.*\|$"
-        assert re.search(row, readme, re.M), f"{setting.name} of {name}"
+        assert re.search(row, page, re.M), f"{setting.name} of {name}"
 
 
 def test_h_is_help(shell):
