@@ -39,6 +39,7 @@ def check_output(shown, output):
     assert re.fullmatch("".join(lines), shape(output)), output
 
 
+@pytest.mark.slow
 def test_the_session_in_a_projects_readme_is_what_comes_out(project):
     (train, *_), (infer, *_), (verify, *_) = parts = session(project / "README.md")
     assert "--infer" in infer and "--verify" in verify
