@@ -3,9 +3,14 @@
 cookiecutter runs this file in the new project's folder.
 """
 
+import json
 import os
 import shlex
 import sys
+import tempfile
+from pathlib import Path
+
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 if os.name == "nt":
     FOLDER, PYTHON, ACTIVATE = f'"{os.getcwd()}"', "py", r".venv\Scripts\activate"
@@ -23,10 +28,29 @@ The project is ready. Next:
     python main.py --model_name=MNIST
     pytest
 
+With uv, which makes the environment itself: uv run python main.py, uv run pytest.
+
+A run records the commit that it started from, and the changes since. Inside another repository that
+is a commit of the other one, unless this folder is a repository of its own:
+
+    git init
+    git add .
+    git commit -m "The first commit"
+
 See README.md for more.
 """
 
-if __name__ == "__main__":
+
+def is_for_a_user():
+    """Whether the project stays. `cruft update` and `cruft diff` render into a temporary folder.
+
+    cruft, unlike cookiecutter, does not say where the output goes.
+    """
+    temporary = Path(tempfile.gettempdir()).resolve()
+    return "_output_dir" in ANSWERS or temporary not in Path.cwd().resolve().parents
+
+
+if __name__ == "__main__" and is_for_a_user():
     # cookiecutter deletes the project when a hook fails, be it over a letter of the folder's name
     # that this terminal cannot show.
     sys.stdout.reconfigure(errors="replace")

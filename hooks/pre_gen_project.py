@@ -1,41 +1,31 @@
-"""Refuse, in one sentence and before any file is written, a project that could not work.
+"""Refuse, in one sentence and before any file is written, what would give no working project.
 
-cookiecutter fills in the answers below, then runs this file in the project's new, empty folder,
-which it removes again when the exit status is not 0.
+cookiecutter fills in the answers below, then runs this file in the project's folder. If the exit
+status is not 0, it removes the folder again, but only if it made it.
+
+Runs on each Python that cookiecutter 2.2 and later run on: 3.7 or newer.
 """
 
 import json
-import keyword
 import os
 import re
 import shlex
 import sys
 from pathlib import Path
 
+from cookiecutter import __version__ as COOKIECUTTER
+
+# What was typed as project_slug is in __typed_slug. project_slug itself is always a good one, made
+# of it in cookiecutter.json, so that there is a folder in which this file can run.
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 MAX_LENGTH = 50
 
-# A distribution of the same name would take the place of the installed one, and a folder of the
-# same name hides the module from Python started beside it. So with what those need in turn.
-DEPENDENCIES = (
-    "absl absl_py astunparse certifi charset_normalizer contourpy cycler filelock flatbuffers "
-    "fonttools gast google_pasta grpcio h5py hypothesis idna iniconfig keras kiwisolver libclang "
-    "markdown markdown_it_py markupsafe matplotlib mdurl ml_dtypes namex numpy opt_einsum optree "
-    "packaging pillow pip platformdirs pluggy pooch protobuf pygments pyparsing pytest "
-    "python_dateutil ray requests rich ruff setuptools six sortedcontainers tensorboard "
-    "tensorboard_data_server tensorflow tensorflow_cpu termcolor typing_extensions urllib3 "
-    "werkzeug wheel wrapt "
-).split()
-OWN_MODULES = (
-    "command_line data docs doctor hpsearch main models reports results serving settings stages "
-    "tests training"
-).split()
+# Windows keeps these names for devices.
+DEVICE = "con|prn|aux|nul|(com|lpt)[0-9]"
 
-# Windows keeps these names for devices, whatever comes after them.
-DEVICES = ["con", "prn", "aux", "nul"] + [
-    f"{port}{n}" for port in ("com", "lpt") for n in range(10)
-]
+# What may lie in a project's folder before there is a project. No file of the template's is below.
+HARMLESS = {".git", ".venv", ".idea", ".vscode", ".DS_Store"}
 
 # What a trial run in the template's own folder leaves there. Git ignores it, cookiecutter does not.
 LEFTOVERS = (
@@ -43,34 +33,74 @@ LEFTOVERS = (
     "data/mnist*",
     "data/raw/*",
     "build",
+    "dist",
     ".venv",
     "*.egg-info",
     "**/__pycache__",
     "**/.pytest_cache",
     "**/.ruff_cache",
+    "**/.hypothesis",
+    "**/.ipynb_checkpoints",
+    "**/.DS_Store",
 )
 
 
-def objection_to_slug(slug):
-    """What is wrong with the project's folder and distribution name, or None."""
-    if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", slug, re.ASCII):
+def objection_to_version():
+    """Why this cookiecutter cannot render the template, or None."""
+    # Version 2.2.0 calls itself 2.1.2.dev0.
+    if [int(number) for number in re.findall("[0-9]+", COOKIECUTTER)][:3] < [2, 1, 2]:
         return (
-            "it must be one word of the letters a-z, digits and underscores, start with a letter"
-            " and not end with an underscore"
+            f"cookiecutter {COOKIECUTTER} does not look into the folder templates/; install a newer"
+            ' one with: pip install "cookiecutter>=2.2"'
         )
-    if len(slug) > MAX_LENGTH:
-        return f"it has {len(slug)} characters and may have {MAX_LENGTH}"
-    if keyword.iskeyword(slug):
-        return "it is a word of the Python language"
-    if slug in DEVICES:
-        return "Windows keeps that name for a device"
-    if slug in DEPENDENCIES:
-        return "the project depends on a package of that name"
-    if slug in OWN_MODULES:
-        return "the project has a folder or module of that name itself"
-    if slug in sys.stdlib_module_names:
-        return "Python's standard library has a module of that name"
     return None
+
+
+def objection_to_answers():
+    """Which answer cannot be written into a file, or None."""
+    asked = [name for name in ANSWERS if not name.startswith("_")]
+    for name in ["project_name", *asked]:  # others repeat the name
+        answer = ANSWERS[name]
+        if re.search("[\ud800-\udfff]", answer):
+            return (
+                f'The answer {json.dumps(answer)} to "{name}" has a byte that is not UTF-8: let the'
+                " terminal use UTF-8, or leave that letter out and write it into the files later."
+            )
+    return None
+
+
+def objection_to_slug():
+    """Why the project's folder and distribution cannot have the name that was typed, or None."""
+    slug, good = ANSWERS["__typed_slug"], ANSWERS["project_slug"]
+    if not re.fullmatch("[a-z0-9]([a-z0-9_]*[a-z0-9])?", slug):
+        reason = (
+            "it must be one word of the letters a-z, digits and underscores, with a letter or a"
+            " digit at both ends"
+        )
+    elif len(slug) > MAX_LENGTH:
+        reason = f"it has {len(slug)} characters and may have {MAX_LENGTH}"
+    elif re.fullmatch(DEVICE, slug):
+        reason = "Windows keeps that name for a device"
+    elif slug != good:
+        # pip would take the project for that package.
+        reason = "the project depends on a package of that name"
+    else:
+        return None
+    start = slug if len(slug) <= MAX_LENGTH else slug[:MAX_LENGTH] + "..."
+    shown = json.dumps(start, ensure_ascii=False)
+    return f"The project_slug {shown} cannot be used: {reason}. Type for example {good}."
+
+
+def objection_to_folder():
+    """Which file could be overwritten, or None. With `-f` the folder may have been there before."""
+    found = sorted(set(os.listdir()) - HARMLESS)
+    if not found:
+        return None
+    return (
+        f"The folder {quoted(os.getcwd())} already holds {found[0]}, and files in it would be"
+        " overwritten: give another --output-dir or project_slug, or, to bring a project up to"
+        ' date, run "cruft update" in it (its docs/updates.md says how).'
+    )
 
 
 def template_folder():
@@ -87,33 +117,32 @@ def template_folder():
     return None
 
 
-def leftover(folder):
-    """The first thing in the template's folder that a trial run left there, or None."""
+def objection_to_template():
+    """What a trial run left in the template's folder, or None."""
+    folder = template_folder()
+    if folder is None:
+        return None
     found = (path for pattern in LEFTOVERS for path in sorted(folder.glob(pattern)))
-    return next((path for path in found if path.name != ".gitkeep"), None)
+    path = next((path for path in found if path.name != ".gitkeep"), None)
+    if path is None:
+        return None
+    return (
+        f"A trial run in the template's folder left {path.relative_to(folder).as_posix()},"
+        " which would be copied into the project; remove what git ignores there with:"
+        f" git -C {quoted(folder.resolve())} clean -dfX"
+    )
 
 
 def quoted(path):
     return f'"{path}"' if os.name == "nt" else shlex.quote(str(path))
 
 
-def objection():
-    """The one sentence that says why there is no project, or None."""
-    slug = ANSWERS["project_slug"]
-    reason = objection_to_slug(slug)
-    if reason:
-        return f"The project_slug {json.dumps(slug, ensure_ascii=False)} cannot be used: {reason}."
-    folder = template_folder()
-    path = leftover(folder) if folder else None
-    if path:
-        return (
-            f"A trial run in the template's folder left {path.relative_to(folder).as_posix()},"
-            " which would be copied into the project; remove what git ignores there with:"
-            f" git -C {quoted(folder.resolve())} clean -dfX"
-        )
-    return None
-
-
 if __name__ == "__main__":
     # Python exits with status 1 and the sentence on stderr, or with 0.
-    sys.exit(objection())
+    sys.exit(
+        objection_to_version()
+        or objection_to_answers()
+        or objection_to_slug()
+        or objection_to_folder()
+        or objection_to_template()
+    )

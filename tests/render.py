@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
+from cookiecutter import prompt
 from cookiecutter.main import cookiecutter
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -53,6 +55,19 @@ def render(template, output, accept_hooks=True, **answers):
             config_file=str(write_settings(folder)),
         )
     return Path(project)
+
+
+def as_typed(context, **typed):
+    """The answers of a person who types some, and at the other questions Enter."""
+
+    def answer(name, default, *_):
+        return typed.get(name, default)
+
+    def choose(name, choices, *_):
+        return typed.get(name, choices[0])
+
+    with mock.patch.multiple(prompt, read_user_variable=answer, read_user_choice=choose):
+        return prompt.prompt_for_config(context)
 
 
 def tree(folder):

@@ -1,5 +1,6 @@
 """What the READMEs say is true: every command in them runs, every local link exists."""
 
+import json
 import os
 import re
 import shlex
@@ -32,21 +33,19 @@ def test_the_steps_that_are_printed_are_those_of_the_readmes(template, tmp_path)
     command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input"]
     printed = run(command, tmp_path)
     cd, *steps = [line.strip() for line in printed.splitlines() if line.startswith("    ")]
-    assert cd == f"cd {tmp_path / 'my_tensorflow_project'}"
+    folder = str(tmp_path / "my_tensorflow_project")
+    assert cd == (f'cd "{folder}"' if os.name == "nt" else f"cd {shlex.quote(folder)}")
     readme = commands(*blocks(CHECKOUT / "README.md", "sh"))
     if os.name != "nt":
         assert commands("\n".join(steps)) == readme[2 : 2 + len(steps)]
-        assert len(steps) == 6
+        assert len(steps) == 9
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell; on Windows other steps are printed")
 def test_a_new_user_who_types_what_the_readmes_say_gets_there(template, tmp_path):
-    get, use, demo, test = blocks(CHECKOUT / "README.md", "sh")
-    assert commands(demo, test) == [
-        "make demo",
-        "make test",
-    ]  # they have their own test, and run this
+    get, use, record, work = blocks(CHECKOUT / "README.md", "sh")
+    assert commands(work) == ["make demo", "make test"]  # one has its own test, one runs this
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "cutter")], check=True)
     url = f"git+file://{shlex.quote(str(template))}"
     answers = "yes '' | "  # Enter at every question: the defaults
@@ -58,9 +57,12 @@ def test_a_new_user_who_types_what_the_readmes_say_gets_there(template, tmp_path
     ]
     script = [line.replace("gh:org/tf-template", url) for line in script]
     script = [answers + line if line.startswith("cookiecutter") else line for line in script]
-    install, *usage = blocks(template / "{{cookiecutter.project_slug}}" / "README.md", "sh")
-    assert commands(use)[:3] == commands(install)
-    script += commands(use, *usage)
+    source = template / "{{cookiecutter.project_slug}}"
+    install, _, again, *usage = blocks(source / "README.md", "sh")  # uv has a test of its own
+    assert commands(use)[:3] == commands(install) and commands(again) == commands(record)
+    for page in ("runs.md", "search.md"):
+        usage += blocks(source / "docs" / page, "sh")
+    script += commands(use, record, *usage)
     for i, line in enumerate(script):
         line = line.replace("python3 ", f"{shlex.quote(sys.executable)} ")
         real = line.startswith("python main.py --model_name=MNIST")
@@ -68,10 +70,13 @@ def test_a_new_user_who_types_what_the_readmes_say_gets_there(template, tmp_path
         if real and not os.environ.get("MNIST_MIRROR"):
             line += " --fake_data"
         if line.endswith("--board"):  # it serves until it is stopped
-            line = f"timeout 15 {line} --port=0 || test $? = 124"
+            line = f"{line} --port=0 & sleep 15; kill $!; wait $! || true"
         script[i] = line
     # `yes` ends with an error when nobody reads on, so that pipefail is off.
-    output = run(["bash", "-eux"], tmp_path, input="\n".join(script), env=clean_environment())
+    who = {"NAME": "A", "EMAIL": "a@example.org"}
+    who = {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
+    environment = clean_environment() | who
+    output = run(["bash", "-eux"], tmp_path, input="\n".join(script), env=environment)
     print(output)
     project = tmp_path / "my_tensorflow_project"
     assert output.count("Fitted y = ") == 3
@@ -80,17 +85,20 @@ def test_a_new_user_who_types_what_the_readmes_say_gets_there(template, tmp_path
     assert re.search(r"\d+ passed", output) and "All checks passed!" in output
     assert "TensorBoard" in output and "Resuming results/digits at step 2000" in output
     assert len(list((project / "results" / "MNIST").iterdir())) == 3  # one is the branch
+    config = json.loads((project / "results" / "digits" / "config.json").read_text())
+    head = run(["git", "rev-parse", "HEAD"], project).strip()
+    assert config["environment"]["git"] == {"commit": head, "diff": ""}
 
 
-def test_the_readmes_python_trains(project):
-    script, _ = blocks(project / "README.md", "python")
+def test_the_python_of_the_page_on_runs_trains(project):
+    [script] = blocks(project / "docs" / "runs.md", "python")
     output = run([sys.executable, "-c", script], project)
     accuracy, folder = output.splitlines()[-1].split()
     assert float(accuracy) > 0.5 and (project / folder / "status.json").exists()
 
 
 def test_the_readmes_model_is_one_file_two_edits_and_works_in_everything(project):
-    _, model = blocks(project / "README.md", "python")
+    [model] = blocks(project / "README.md", "python")
     (project / "models" / "parabola.py").write_text(model, encoding="utf-8")
     registry = project / "models" / "__init__.py"
     text = registry.read_text(encoding="utf-8")
@@ -113,8 +121,8 @@ def test_the_readmes_model_is_one_file_two_edits_and_works_in_everything(project
 
 @pytest.mark.slow
 def test_the_shipped_tests_follow_an_owner_who_replaces_the_examples(project):
-    """As the README says; the owner also adds a hyper-parameter and changes defaults."""
-    _, model = blocks(project / "README.md", "python")
+    """As docs/write-a-model.md says; the owner also adds a hyper-parameter and changes defaults."""
+    [model] = blocks(project / "README.md", "python")
     model = model.replace(
         "    hyperparameters = optimization(lr=0.5, batch_size=50, decay_steps=1000)\n",
         "    hyperparameters = (\n"
@@ -181,8 +189,7 @@ def test_links_within_the_project_lead_somewhere(pristine):
 
 @pytest.mark.parametrize("folder", ["training", "hpsearch", "reports"])
 def test_the_layout_lists_every_file_with_its_line(pristine, folder):
-    text = (pristine / "README.md").read_text(encoding="utf-8")
-    layout = text.split("## Layout")[1].split("```")[1]
+    layout = (pristine / "docs" / "layout.md").read_text(encoding="utf-8").split("```")[1]
     lines = re.search(rf"^{folder}/\n((?:    .*\n)+)", layout, re.MULTILINE)[1]
     listed = re.findall(r"^    (\w+\.py) +\w.*$", lines, re.MULTILINE)
     there = {path.name for path in (pristine / folder).glob("*.py")} - {"__init__.py"}

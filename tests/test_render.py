@@ -19,6 +19,7 @@ except ModuleNotFoundError:  # before Python 3.11; pytest brings it there
     import tomli as tomllib
 
 FILES = """
+.github/dependabot.yml
 .github/workflows/ci.yml
 .gitignore
 LICENSE
@@ -31,9 +32,16 @@ data/fake_digits.py
 data/loaders.py
 data/raw/.gitkeep
 docs/checkpoints.md
+docs/coming-from-keras.md
+docs/coming-from-tensorflow-1.md
 docs/export.md
+docs/layout.md
 docs/notebook.ipynb
+docs/reproducible.md
+docs/runs.md
+docs/search.md
 docs/three.jpg
+docs/updates.md
 docs/write-a-model.md
 doctor/__init__.py
 doctor/checks.py
@@ -246,33 +254,6 @@ def test_every_question_and_every_choice_has_human_wording(template):
     for name, value in asked.items():
         if isinstance(value, list):
             assert wording[name].keys() == {"__prompt__", *value}
-
-
-@pytest.mark.parametrize(
-    "license, title, names_the_author",
-    [
-        ("MIT", "MIT License", True),
-        ("BSD-3-Clause", "BSD 3-Clause License", True),
-        ("Apache-2.0", "Apache License", True),
-        ("GPL-3.0-or-later", "GNU GENERAL PUBLIC LICENSE", False),
-    ],
-)
-def test_a_licence_is_rendered_in_full(template, tmp_path, license, title, names_the_author):
-    project = render(template, tmp_path, license=license, author="Ada Lovelace")
-    text = (project / "LICENSE").read_text(encoding="utf-8")
-    assert text.lstrip().startswith(title)
-    assert bool(re.search(r"Copyright (\(c\) )?20\d\d Ada Lovelace\n", text)) == names_the_author
-    source = (template / "templates" / license).read_text(encoding="utf-8")
-    assert text.splitlines()[-5:] == source.splitlines()[-5:]
-    assert len(text.splitlines()) == len(source.splitlines())
-    assert read_toml(project / "pyproject.toml")["project"]["license"] == license
-
-
-def test_without_a_licence_there_is_no_licence_file(template, tmp_path):
-    project = render(template, tmp_path, license="none")
-    found = sorted(path.relative_to(project).as_posix() for path in files(project))
-    assert found == [name for name in FILES.split() if name != "LICENSE"]
-    assert "license" not in read_toml(project / "pyproject.toml")["project"]
 
 
 @pytest.mark.parametrize(

@@ -43,18 +43,37 @@ def output(tmp_path):
     return folder
 
 
+LEFT = (
+    "results/run data/mnist data/mnist-x data/raw/mine .venv build dist x.egg-info .DS_Store"
+    " __pycache__ models/__pycache__ .pytest_cache .ruff_cache .hypothesis docs/.ipynb_checkpoints"
+).split()
+
+
 def ignored_paths():
-    """A path for each line of the project's .gitignore, and one deeper down."""
+    """A path for each line of the project's .gitignore."""
     lines = (CHECKOUT / LIVE / ".gitignore").read_text(encoding="utf-8").splitlines()
     patterns = [line for line in lines if line and line[0] not in "#!"]
-    return [pattern.strip("/").replace("*", "x") for pattern in patterns] + ["models/__pycache__"]
+    return [pattern.strip("/").replace("*", "x") for pattern in patterns]
 
 
-@pytest.mark.parametrize("path", ignored_paths())
+@pytest.mark.parametrize("path", sorted({*LEFT, *ignored_paths()}))
 def test_whatever_git_ignores_is_refused_until_it_is_removed(own_template, output, pristine, path):
     (own_template / LIVE / path).mkdir(parents=True)
     (own_template / LIVE / path / "left").write_text("here", encoding="utf-8")
     check_refused_until_cleaned(own_template, output, path, pristine)
+
+
+def test_git_ignores_the_same_in_a_project(project):
+    """The template has a .gitignore of its own, so in its folder this cannot be seen."""
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    status = ["git", "status", "--porcelain", "--untracked-files=all"]
+    before = subprocess.run(status, cwd=project, check=True, capture_output=True).stdout
+    for path in LEFT:
+        (project / path).mkdir(parents=True, exist_ok=True)
+        (project / path / "left").write_text("here", encoding="utf-8")
+    assert subprocess.run(status, cwd=project, check=True, capture_output=True).stdout == before
+    (project / "seen").write_text("here", encoding="utf-8")
+    assert subprocess.run(status, cwd=project, check=True, capture_output=True).stdout != before
 
 
 def test_a_real_run_in_place_is_refused_until_it_is_removed(own_template, output, pristine):

@@ -1,7 +1,7 @@
 """The one entry point: trains a model, or uses a trained one.
 
-    python main.py                                    a line through 100 points
-    python main.py --model_name=MNIST                 handwritten digits
+    python main.py                                    the first model in models/__init__.py
+    python main.py --model_name=NAME                  another one
     python main.py --result_dir=R                     resume the run in R
     python main.py --infer --result_dir=R --input=2   predictions
     python main.py --evaluate --result_dir=R          the test split
@@ -11,7 +11,7 @@
     python main.py --compare --plot                   their curves over each other
     python main.py --from_checkpoint=R --step=500     a new run from a checkpoint of another
     python main.py --search=hyperband --nb_process=2  a search for hyper-parameters
-    python main.py --model_name=MNIST --help          every flag of a model
+    python main.py --model_name=NAME --help           every flag of a model
     python main.py --board                            TensorBoard, on all runs
     python main.py --doctor                           what is wrong on this machine
 
@@ -27,7 +27,7 @@ try:
     import command_line
     import stages
     from settings import ConfigError
-    from training.messages import drop_what_nobody_reads, fail, one_line
+    from training.messages import fail, one_line, prepare_streams
 except Exception as error:  # in a broken environment, the doctor still says why
     sys.exit(examination.instead_of(error))
 
@@ -56,5 +56,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    drop_what_nobody_reads()
+    prepare_streams()
     sys.exit(main(sys.argv))

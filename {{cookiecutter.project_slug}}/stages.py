@@ -1,7 +1,6 @@
 """The stages of the command line, one function each: what main.py runs."""
 
 import contextlib
-import shlex
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from training.checkpoints import Checkpoints
 from training.config import parse_step
 from training.evaluation import SAMPLE, count_examples
 from training.files import expanded
-from training.messages import fail, format_value, format_values, main_command
+from training.messages import fail, format_value, format_values, main_command, quoted
 from training.metrics import is_better
 from training.preparation import UNLOADED
 from training.provenance import recorded_config
@@ -61,9 +60,9 @@ def train(config):
         is_complete = result["status"] == "complete"
         warning = not_improved(model, result) if is_complete else ""
         faster = advice(model) if is_complete and model.config["debug"] else ""
-    folder = shlex.quote(result["result_dir"])
+    folder = quoted(result["result_dir"])
     parent = Path(result["result_dir"]).parent  # in which runs lie beside each other
-    logs = folder if config.get("result_dir") else shlex.quote(str(parent))
+    logs = folder if config.get("result_dir") else quoted(parent)
     if result["status"] == "complete":
         for split, count in result["examples"].items():
             name = "train" if split == SAMPLE else split

@@ -1,6 +1,7 @@
 """What Chromium makes of a page: used by the tests of report.html."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=f"none of {', '.join(NAMES)} is here")
+hostile_names = pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
 # A window is at least 500 pixels wide, a frame in it is not. Its page is not changed.
 FRAME = """<!doctype html><html><head><meta charset="utf-8">

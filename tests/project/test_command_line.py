@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pasted import words
 from runs import lines as records_of
 
 import command_line
@@ -48,11 +49,11 @@ def test_the_flags_are_these_and_no_others(shell, name):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_every_hyper_parameter_stands_in_the_readme_with_its_default(name):
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_every_hyper_parameter_stands_in_the_documents_with_its_default(name):
+    page = (PROJECT / "docs" / "runs.md").read_text(encoding="utf-8")
     for setting in MODELS[name].hyperparameters:
         row = rf"^\| `{setting.name}` \|.*`{re.escape(str(setting.default))}`.*\|$"
-        assert re.search(row, readme, re.M), f"{setting.name} of {name}"
+        assert re.search(row, page, re.M), f"{setting.name} of {name}"
 
 
 def test_h_is_help(shell):
@@ -246,7 +247,7 @@ def test_main_works_from_any_folder_and_keeps_the_screen_clean(tmp_path):
         assert re.fullmatch(rf"{split}: {numbers} \(100 examples\)", shown)
     assert (tmp_path / "here" / "fit.png").exists()
     # What it says to do next can be pasted.
-    (python, *pasted) = shlex.split(line.removeprefix("Next: "))
+    python, *pasted = words(line.removeprefix("Next: "))
     assert python == "python"
     answer = subprocess.run(
         [sys.executable, *pasted], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -268,8 +269,8 @@ def test_a_contradiction_on_resume_is_told_before_tensorflow_is_imported(line_ru
 
 @pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell")
 def test_a_run_whose_output_nobody_reads_goes_on_to_its_end(toy_project, tmp_path):
-    command = f"{sys.executable} main.py --jit=off --random_seed=1 --result_dir={tmp_path / 'run'}"
-    script = f"set -o pipefail; {command} 2>&1 | head -1"
+    command = [sys.executable, "main.py", "--jit=off", f"--result_dir={tmp_path / 'run'}"]
+    script = f"set -o pipefail; {shlex.join(command)} 2>&1 | head -1"
     answer = subprocess.run(["bash", "-c", script], cwd=toy_project, capture_output=True, text=True)
     assert (answer.returncode, answer.stdout) == (0, "Importing TensorFlow ...\n")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "complete"

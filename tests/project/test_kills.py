@@ -1,7 +1,6 @@
 """A defect that the shipped tests of kills do not try: state that no checkpoint holds."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -11,7 +10,7 @@ from training.files import PROJECT
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="Windows has neither SIGKILL nor fork")
+@pytest.mark.skipif(sys.platform != "linux", reason="tests/kills.py is for Linux")
 def test_an_order_of_batches_that_no_checkpoint_holds_is_found():
     command = [sys.executable, str(PROJECT / "tests" / "kills.py"), "--spoil=state"]
     for seed in range(1, 7):  # a kill before training begins finds nothing

@@ -277,6 +277,29 @@ def test_a_variable_that_only_training_makes_is_named(own, inference):
         own(inference)
 
 
+def counted(self, batch, training):
+    zeros = tf.zeros_initializer()
+    seen = tf.compat.v1.get_variable(
+        "seen", [], initializer=zeros, trainable=False, collections=["local_variables"]
+    )
+    return Toy.inference(self, batch, training) + seen
+
+
+def measured_by_variables(self, batch, training):
+    outputs = Toy.inference(self, batch, training)
+    return outputs + tf.compat.v1.metrics.mean(outputs)[0]
+
+
+@pytest.mark.parametrize(
+    "inference, variable", [(counted, "seen"), (measured_by_variables, "inference/mean/total")]
+)
+def test_a_variable_that_no_checkpoint_would_hold_is_named(own, inference, variable):
+    with pytest.raises(ValueError, match=f"no checkpoint would hold the variable {variable},"):
+        own(inference)
+    with own(Toy.inference) as model:  # nor is a variable missed that is among the others
+        assert "hidden/weights" in model.saved
+
+
 def test_what_a_models_file_draws_when_it_is_imported_is_the_same_in_every_process(tmp_path):
     """Such as the seed of an initializer of Keras."""
     program = "import models.mnist, random; print(models.mnist.drawn, random.random())"

@@ -51,11 +51,15 @@ def notebook_of(*cells):
 
 def output_of(cell):
     """What a cell has printed, shown and returned, as one text."""
-    parts = []
+    text = ""
     for output in cell.outputs:
-        data = output.get("data", {})
-        parts.append(output.get("text") or data.get("text/html") or data.get("text/plain", ""))
-    return "\n".join(parts)
+        if "text" in output:
+            text += output["text"]  # a line that was printed may come in two parts
+        else:
+            data = output.get("data", {})
+            text += "\n" if text and not text.endswith("\n") else ""
+            text += data.get("text/html") or data.get("text/plain", "")
+    return text
 
 
 def test_the_notebook_runs_from_top_to_bottom(copy):

@@ -1,12 +1,18 @@
 """A search on a Ray cluster gives the answer of a local one, whatever dies on the way."""
 
 import signal
+import sys
 
 import pytest
 from searches import assert_same, ledger, search, wait_for_lines
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="Ray has several nodes on one machine on Linux only"
+    ),
+]
 
 
 @pytest.fixture

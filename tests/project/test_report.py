@@ -2,11 +2,11 @@
 
 import html
 import re
-import shlex
 from html.parser import HTMLParser
 
 import pytest
-from browser import look, needs_chromium
+from browser import hostile_names, look, needs_chromium
+from pasted import words
 from runs import read, train
 
 import command_line
@@ -77,7 +77,7 @@ def test_a_page_says_what_the_files_of_the_run_say(mnist):
 
 def test_the_commands_on_a_page_are_right(mnist, tmp_path, shell):
     lines = [re.sub("<[^>]+>", "", line) for line in re.findall("<pre>(.*)</pre>", text_of(mnist))]
-    lines = [shlex.split(html.unescape(line)) for line in lines]
+    lines = [words(html.unescape(line)) for line in lines]
     repeat, verify, further, infer = lines
     assert all(line[:2] == ["python", "main.py"] for line in lines)
     again = tmp_path / "again"
@@ -160,6 +160,7 @@ def test_a_page_that_does_not_fit_or_asks_the_network_is_seen(tmp_path):
 
 
 @needs_chromium
+@hostile_names
 def test_a_browser_shows_hostile_names_as_they_are(tmp_path):
     folder = tmp_path / HOSTILE.replace("/", "")
     config = {"model_name": "LinearRegression", "jit": "off", "max_iter": 10}

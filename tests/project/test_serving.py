@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -370,7 +371,7 @@ def test_an_export_says_what_goes_in_and_out_with_digests(exported):
     }
 
 
-@pytest.mark.skipif(os.name == "nt", reason="LiteRT is not to be had for Windows")
+@pytest.mark.skipif(find_spec("ai_edge_litert") is None, reason="LiteRT is not installed")
 def test_other_programs_read_an_export_as_the_page_says(exported, tmp_path):
     """Each in a process that does not see the project: TensorFlow, LiteRT, ONNX Runtime."""
     folder, images, expected = exported
@@ -454,7 +455,8 @@ def test_what_is_exported_again_replaces_the_older_one_and_leaves_nothing(digits
     run = Path(shutil.copytree(digits, tmp_path / "run"))
     (run / ".export-new").mkdir()  # an export was killed here
     (run / "elsewhere").mkdir()
-    (run / "export").symlink_to(run / "elsewhere")
+    if os.name != "nt":  # links need a privilege there
+        (run / "export").symlink_to(run / "elsewhere")
     for flags in (["--step=0"], ["--step=best"], []):
         status, _, errors = shell("--export", f"--result_dir={run}", *flags)
         assert (status, errors) == (0, "")

@@ -15,14 +15,20 @@ def test_eight_processes_that_start_in_the_same_second_have_eight_folders(tmp_pa
     code = (
         "import sys, time, pathlib; from training import folders;"
         "folders.RESULTS = pathlib.Path(sys.argv[1]);"
-        "time.sleep(float(sys.argv[2]) - time.time());"
+        "print('ready', flush=True);"
+        "time.sleep(float(input()) - time.time());"
         "path = folders.run_folder({'result_dir': None, 'model_name': 'MNIST'});"
         "print(path, int(time.time()))"
     )
-    command = [sys.executable, "-c", code, str(tmp_path), str(int(time.time()) + 3.1)]
-    options = {"stdout": subprocess.PIPE, "text": True, "cwd": PROJECT}
-    starts = [subprocess.Popen(command, **options) for _ in range(8)]
-    answers = [start.communicate()[0].split() for start in starts]
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    starts = [subprocess.Popen(command, cwd=PROJECT, **pipes) for _ in range(8)]
+    assert [start.stdout.readline() for start in starts] == 8 * ["ready\n"]
+    moment = int(time.time()) + 2.1
+    for start in starts:
+        start.stdin.write(f"{moment}\n")
+        start.stdin.flush()
+    answers = [start.communicate()[0].rsplit(maxsplit=1) for start in starts]
     assert len({folder for folder, _ in answers}) == 8
     assert len({second for _, second in answers}) == 1
 

@@ -57,10 +57,14 @@ def test_a_job_whose_line_was_lost_runs_again_and_leaves_its_run_as_it_is(small,
     [
         ({"batch_size": 10**6}, "more than the"),
         ({"result_dir": "a[1]"}, "cannot read"),
-        ({"result_dir": "/proc/nowhere"}, "nowhere"),
+        ({"result_dir": "a file/run"}, "a file"),
     ],
 )
-def test_an_error_outside_of_a_trial_is_not_an_outcome(small, changed, words):
+def test_an_error_outside_of_a_trial_is_not_an_outcome(
+    small, changed, words, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a file").touch()
     with pytest.raises(OSError, match=words):
         run_job(small | changed, 30, ModelCache())
 

@@ -114,9 +114,10 @@ def fetch_file(mirror, name, temporary):
     """The decompressed content of one file in bytes. ValueError if it is missing or damaged."""
     mirror = os.path.expanduser(mirror).rstrip("/")
     for file in (f"{name}.gz", name):
-        source = path = f"{mirror}/{file}"
+        is_web = mirror.startswith(("http://", "https://"))
+        source = path = f"{mirror}/{file}" if is_web else os.path.join(mirror, file)
         try:
-            if mirror.startswith(("http://", "https://")):
+            if is_web:
                 folder = tempfile.mkdtemp(dir=temporary)  # empty: pooch keeps files it finds
                 files = pooch.Pooch(folder, f"{mirror}/", {file: None}, retry_if_failed=2)
                 path = files.fetch(file, downloader=transfer)

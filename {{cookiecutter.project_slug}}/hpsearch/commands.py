@@ -1,6 +1,5 @@
 """What main.py does for --search, --fullsearch and --dry_run."""
 
-import shlex
 import time
 
 import tensorflow as tf
@@ -14,7 +13,7 @@ from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
 from hpsearch.search_settings import RESUMABLE, search_settings
 from training.files import expanded, read_json
-from training.messages import duration, main_command, not_fatal, one_line
+from training.messages import duration, main_command, not_fatal, one_line, quoted
 from training.signals import StopSignals
 from training.speed import STILL, advice, seconds_of_a_step
 
@@ -48,8 +47,7 @@ def search(model_class, given: dict, options: dict) -> int:
         best = read_json(folder.path / "best.json")
         print_best(folder, best)
         show(folder, best)
-        quoted = shlex.quote(str(folder.path))
-        print(f"Next: {main_command()} --promote --result_dir={quoted}")
+        print(f"Next: {main_command()} --promote --result_dir={quoted(folder.path)}")
     return 0
 
 

@@ -1,14 +1,13 @@
 """report.html of a search: the winner, the picture, the best trials, settings and environment."""
 
 import json
-import shlex
 from typing import Any
 
 from hpsearch.display import SHOWN, spread, varying
 from hpsearch.picture import title
 from models import MODELS
 from training import page
-from training.messages import as_flags, format_value
+from training.messages import as_flags, format_value, quoted
 from training.provenance import recorded_config, utc_now
 from training.run_page import environment, from_project
 
@@ -24,7 +23,7 @@ def write_search_page(folder, best: dict) -> None:
     """Write report.html into the folder of a search; best: the content of best.json."""
     settings, run = folder.settings, folder.trial_folder(best["trial"])
     where = from_project(folder.path)
-    promote = f"python main.py --promote --result_dir={shlex.quote(where)}"
+    promote = f"python main.py --promote --result_dir={quoted(where)}"
     parts = [
         *map(page.paragraph, title(settings, best).split("\n")),
         page.table(winner(best, settings["base"]), ["", "winner", "began with"]),

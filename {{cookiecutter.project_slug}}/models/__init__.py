@@ -1,4 +1,4 @@
-"""The registry of models, and how to make one: `make_model({"model_name": "MNIST", "lr": 0.1})`.
+"""The registry of models, and how to make one: `make_model({"model_name": NAME, "lr": 0.1})`.
 
 A new model is a file in this folder and two edits here: its import, and its name in MODELS.
 tests/test_every_model.py tests it.

@@ -1,7 +1,7 @@
 """What all models have in common: graph, session, training, checkpoints, inference.
 
 A model is a subclass in a file of its own. It implements the four methods that raise
-NotImplementedError here; models/mnist.py shows how.
+NotImplementedError here; docs/write-a-model.md shows how.
 """
 
 import functools
@@ -28,7 +28,7 @@ Tensors = dict[str, "tf.Tensor"]  # {name: tensor [batch, ...]}
 
 
 class BasicModel:
-    """One model in its own graph and session: `with MNIST(config) as model: model.train()`."""
+    """One model in its own graph and session: `with make_model(config) as model: ...`."""
 
     hyperparameters = ()  # the model's table
     max_iter = 1000  # steps, unless --max_iter says otherwise

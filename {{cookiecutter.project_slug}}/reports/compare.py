@@ -12,7 +12,6 @@ out, unless its folder is named.
 
 import contextlib
 import io
-import shlex
 import sys
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from reports.groups import Table, table_of
 from settings import ConfigError, nearest
 from training import folders
 from training.files import expanded, write_bytes
-from training.messages import as_flags
+from training.messages import as_flags, quoted
 
 PICTURE = "compare.png"  # of --plot, unless --output names another file
 SUFFIXES = {".txt": "text", ".csv": "csv", ".json": "json", ".md": "markdown", ".png": "png",
@@ -52,7 +51,7 @@ def compare(asked: list[str], given: dict) -> int:
                      "than it is: choose by a column of valid")  # fmt: skip
     if output:
         flags = {"sort_by": sort_by} if sort_by else {}
-        command = f"--compare {shlex.join(places)} {as_flags(flags | {'output': output})}"
+        command = f"--compare {quoted(*places)} {as_flags(flags | {'output': output})}"
         write_bytes(expanded(output), content(form, tables, command, notes))
         notes.append(f"Written to {output}: {formats.number(len(found))}")
     else:
@@ -110,7 +109,7 @@ def place(folder: str | Path) -> str:
 def left_out(searches: list[str]) -> str:
     """A line about searches whose trials are not shown."""
     count = "1 search is" if len(searches) == 1 else f"{len(searches):,} searches are"
-    return f"{count} left out; for the trials of one, name it: --compare {shlex.quote(searches[0])}"
+    return f"{count} left out; for the trials of one, name it: --compare {quoted(searches[0])}"
 
 
 def tables_of(recorded, sort_by: str | None) -> list[Table]:

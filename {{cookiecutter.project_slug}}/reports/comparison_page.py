@@ -1,7 +1,6 @@
 """The page of a comparison: tables, curves over each other, settings and environments."""
 
 import contextlib
-import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from reports import formats
 from reports.groups import COMMON, Table
 from reports.overlay import colours, draw_overlays
 from training import page
-from training.messages import format_value, main_command
+from training.messages import format_value, main_command, quoted
 from training.provenance import as_dict, read_provenance, utc_now
 
 
@@ -25,7 +24,7 @@ def comparison_page(tables: list[Table], command: str, notes: list[str]) -> byte
     ]
     for table in tables:
         if table.best is not None:
-            folder = shlex.quote(table.best)
+            folder = quoted(table.best)
             line = f"{main_command()} --infer --result_dir={folder} --step=best"
             parts.append(page.command(f"Predictions of the best {table.model_name}", line))
     parts.append(page.footer(f"Written at {utc_now()}"))

@@ -6,7 +6,8 @@
 
 Every kill is a SIGKILL, before a random line of the project's own code or at a random moment, which
 may be inside TensorFlow. The processes are forked from one that has imported TensorFlow and done
-nothing else with it, so that a start takes a moment. Not on Windows.
+nothing else with it, so that a start takes a moment. For Linux: Windows has no fork, and on macOS
+no one has tried it.
 Exit status 1: there are differences.
 """
 

@@ -20,9 +20,9 @@ from training.status import Status
 def test_a_finished_run_holds_everything(finished, small):
     folder, result = finished
     small["result_dir"] = str(folder)
-    names = {p.name for p in folder.iterdir()}
+    names = {p.name for p in folder.iterdir()} - {".lock"}  # Windows removes it after the run
     assert names == {
-        ".lock", "config.json", "status.json", "metrics.jsonl", "train.log", "checkpoints", "train",
+        "config.json", "status.json", "metrics.jsonl", "train.log", "checkpoints", "train",
         "valid", "curves.png", "report.html",
     }  # fmt: skip
     config = read(folder, "config.json")
@@ -51,7 +51,7 @@ def test_making_a_model_writes_nothing(small, tmp_path):
 
 
 def test_a_path_may_hold_anything_but_what_tensorflow_takes_for_a_pattern(small, tmp_path):
-    folder = tmp_path / "my run *é"
+    folder = tmp_path / ("my run é" if os.name == "nt" else "my run *é")
     train(small | {"result_dir": str(folder)}, until=20)
     assert train({"result_dir": str(folder)})["step"] == 120
     with pytest.raises(ValueError, match=r"run\[1\]: TensorFlow cannot read"):
@@ -75,8 +75,10 @@ def test_of_two_starts_on_one_folder_one_runs_and_the_other_is_told(toy_project,
     first = start_in(toy_project, tmp_path / "run")
     try:
         status, _, errors = shell(f"--result_dir={tmp_path / 'run'}")
-        holder = f"in use by process {first.pid} on {socket.gethostname()} since 20"
-        assert status == 1 and holder in errors
+        holder = rf"in use by process (\d+) on {re.escape(socket.gethostname())} since 20"
+        assert status == 1 and (found := re.search(holder, errors)), errors
+        # On Windows the Python of an environment only starts another one, which trains.
+        assert os.name == "nt" or int(found[1]) == first.pid
     finally:
         first.kill()
         first.communicate()

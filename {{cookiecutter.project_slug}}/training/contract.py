@@ -94,6 +94,18 @@ def check_metrics(model, metrics: dict, method: str) -> None:
                          f"there are {known}")  # fmt: skip
 
 
+def check_saved(model) -> None:
+    """ValueError names a variable that no checkpoint would hold."""
+    for operation in model.graph.get_operations():
+        is_variable = operation.type in ("VarHandleOp", "VariableV2")
+        if is_variable and operation.name not in model.saved:
+            raise ValueError(
+                f"{type(model).__name__}: no checkpoint would hold the variable {operation.name}, "
+                "which is not among tf.compat.v1.global_variables(); make it without `collections`,"
+                " and metrics in evaluation or metrics_of_split, not by tf.compat.v1.metrics"
+            )
+
+
 def has_own_metrics(model) -> bool:
     """Whether a model writes metrics_of_split, so that its metrics are known when it is called."""
     return type(model).metrics_of_split.__qualname__ != "BasicModel.metrics_of_split"

@@ -5,10 +5,12 @@ import hashlib
 import json
 import logging
 import os
+import time
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parent.parent
+PAUSES = 20 * (0.05,) if os.name == "nt" else ()  # seconds between two tries
 
 
 def expanded(path: str | os.PathLike) -> Path:
@@ -35,6 +37,21 @@ def make_folder(path: Path) -> None:
         sync(folder.parent)
 
 
+def replace(path: Path, other: Path) -> None:
+    """Put a file in the place of another one.
+
+    Windows refuses that while a process, a scanner for viruses perhaps, reads the other: try again.
+    """
+    for seconds in (*PAUSES, None):
+        try:
+            os.replace(path, other)
+            return
+        except PermissionError:
+            if seconds is None:
+                raise
+            time.sleep(seconds)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file's text by way of a temporary file: readers find the old text or the new one.
 
@@ -46,7 +63,7 @@ def write_atomically(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        replace(temporary, path)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from None
 
@@ -67,7 +84,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         temporary.write_bytes(content)
-        os.replace(temporary, path)
+        replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise type(error)(error.errno, error.strerror, str(path)) from None

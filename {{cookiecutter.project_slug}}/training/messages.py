@@ -5,10 +5,12 @@ messages go to standard output; a run writes the same lines to its train.log.
 """
 
 import contextlib
+import errno
 import io
 import logging
 import os
 import shlex
+import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from training.files import PROJECT
 
 log = logging.getLogger(__name__)
 PACKAGES = ("data", "hpsearch", "models", "training")
+ON_WINDOWS = os.name == "nt"
 
 
 class Handler(logging.Handler):
@@ -69,20 +72,41 @@ class Pipe(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            if not (self.failed or isinstance(error, BrokenPipeError)):
+            if not (self.failed or is_unread(error)):
                 self.failed = True  # Python writes again when it ends
                 raise
             return len(data)
 
 
-def drop_what_nobody_reads() -> None:
-    """Let `python main.py | head -1` train to its end: a long run does not fail with its reader."""
+def is_unread(error: OSError) -> bool:
+    """Whether the reader of a pipe has gone, which Windows calls an invalid argument."""
+    return isinstance(error, BrokenPipeError) or (ON_WINDOWS and error.errno == errno.EINVAL)
+
+
+def prepare_streams() -> None:
+    """Let no long run fail with its screen: `python main.py | head -1` trains to its end.
+
+    A letter that the screen's encoding does not have is written as its number.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None and not stream.isatty():  # None if it is closed
+        if stream is None:  # it is closed
+            continue
+        stream.reconfigure(errors="backslashreplace")
+        if not stream.isatty():
             raw = io.BufferedWriter(Pipe(stream.fileno(), "w", closefd=False))
             how = {n: getattr(stream, n) for n in ("encoding", "errors", "line_buffering")}
             setattr(sys, name, io.TextIOWrapper(raw, write_through=stream.write_through, **how))
+
+
+def quoted(*words: str | Path) -> str:
+    """Words as one types them into this system's shell: a POSIX one, or those of Windows."""
+    words = [str(word) for word in words]
+    if not ON_WINDOWS:
+        return shlex.join(words)
+    special = set("&|<>^()")
+    lines = (subprocess.list2cmdline([word]) for word in words)
+    return " ".join(f'"{n}"' if n[0] != '"' and special & set(n) else n for n in lines)
 
 
 def main_command() -> str:
@@ -91,13 +115,13 @@ def main_command() -> str:
         path = os.path.relpath(PROJECT / "main.py")
     except ValueError:  # on another drive of Windows
         path = str(PROJECT / "main.py")
-    return f"python {shlex.quote(path)}"
+    return f"python {quoted(path)}"
 
 
 def as_flags(settings: dict[str, Any]) -> str:
     """Settings as one types them: "--model_name=MNIST --best --jit=off"."""
     words = (f"--{n}" if v is True else f"--{n}={v}" for n, v in settings.items() if v is not False)
-    return shlex.join(words)
+    return quoted(*words)
 
 
 def one_line(error: BaseException | str) -> str:

@@ -102,6 +102,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.graph_page = [model.evaluation_loss, model.metrics, model.predicted, update]
     model.saver = v1.train.Saver(max_to_keep=None)
     model.saved = {v.op.name: v for v in v1.global_variables()}
+    contract.check_saved(model)
     model.initializers = v1.global_variables_initializer()
 
 

@@ -5,7 +5,6 @@ The page is made from the files in the run's folder, and says nothing that they 
 
 import io
 import logging
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from training import page
 from training.checkpoints import FIELDS
 from training.curves import curves_of, draw_curves, names_of
 from training.files import PROJECT, read_jsonl
-from training.messages import as_flags, duration, format_value, not_fatal
+from training.messages import as_flags, duration, format_value, not_fatal, quoted
 from training.metrics import values_of
 from training.provenance import as_dict, read_provenance, recorded_config, utc_now
 
@@ -112,7 +111,7 @@ def results(records: list[dict], best: int | None) -> list[str]:
 
 def commands(folder: Path, config: dict[str, Any], table, status: str) -> list[str]:
     """The lines with which one goes on from here, in the project's folder."""
-    main, here = "python main.py", f"--result_dir={shlex.quote(from_project(folder))}"
+    main, here = "python main.py", f"--result_dir={quoted(from_project(folder))}"
     if status == "diverged":
         branch = as_flags({"from_checkpoint": from_project(folder), "lr": config["lr"] / 10})
         further = "Go on from its last checkpoint with a smaller learning rate", f"{main} {branch}"
@@ -162,7 +161,7 @@ def environment(folder: Path, config: dict[str, Any]) -> list[tuple[str, Any]]:
         "started": about.get("time"),
         "resumed": f"{len(recorded['resumed'])} times" if recorded["resumed"] else None,
         "parent": f"step {parent.get('step')} of {parent.get('result_dir')}" if parent else None,
-        "command": shlex.join(map(str, about.get("argv", []))),
+        "command": quoted(*about.get("argv", [])),
         "host": about.get("host"),
         "platform": about.get("platform"),
         "processor": as_dict(about.get("processor")).get("model"),

@@ -4,6 +4,7 @@ import errno
 import gzip
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -43,7 +44,8 @@ def test_a_progress_bar_is_shown_on_a_terminal_only(web, folder, monkeypatch, is
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", stderr)
     download(web.url, folder)
-    assert "━" in stderr.getvalue() if is_terminal else stderr.getvalue() == ""
+    shown = stderr.getvalue()
+    assert re.search("━━━|---", shown) if is_terminal else shown == ""  # of lines in old consoles
 
 
 @pytest.mark.parametrize("trouble", [500, 503, "cut"])
@@ -167,7 +169,8 @@ def test_a_failure_while_writing_leaves_nothing(mirror, folder, monkeypatch, err
             raise error
 
     monkeypatch.setattr(np, "save", failing_save)
-    with pytest.raises(type(error), match=f"^$|{folder} cannot be written.*No space left"):
+    said = f"{re.escape(str(folder))} cannot be written.*No space left"
+    with pytest.raises(type(error), match=f"^$|{said}"):
         download(mirror, folder)
     assert len(saved) == 4 and os.listdir(folder.parent) == []
 
@@ -275,7 +278,7 @@ def test_the_command_fails_in_one_line(project, tmp_path):
     process = start(project, tmp_path / "none")
     output, errors = process.communicate()
     assert (process.returncode, output) == (1, "") and not list(project.glob("data/mnist*"))
-    assert errors.splitlines()[0] == f"Downloading MNIST from {tmp_path}/none"
+    assert errors.splitlines()[0] == f"Downloading MNIST from {tmp_path / 'none'}"
     assert [line[:13] for line in errors.splitlines()[1:]] == ["error: MNIST "]
 
 
