@@ -31,9 +31,11 @@ data/download.py
 data/fake_digits.py
 data/loaders.py
 data/raw/.gitkeep
+data/records.py
 docs/checkpoints.md
 docs/coming-from-keras.md
 docs/coming-from-tensorflow-1.md
+docs/data.md
 docs/export.md
 docs/layout.md
 docs/notebook.ipynb
@@ -110,6 +112,7 @@ tests/test_run_folder.py
 tests/test_search.py
 tests/test_serving.py
 tests/test_settings.py
+tests/test_streaming.py
 tests/test_verification.py
 tests/toy.py
 training/__init__.py
@@ -124,6 +127,7 @@ training/digests.py
 training/divergence.py
 training/drawing.py
 training/evaluation.py
+training/feeding.py
 training/events.py
 training/files.py
 training/folders.py

@@ -17,7 +17,7 @@ from models import MODELS
 from training.files import PROJECT
 
 COMMON = """
-    batch_size best beta1 beta2 board clip_norm compare confirm debug decay_rate decay_steps
+    batch_size best beta1 beta2 board clip_norm compare confirm data debug decay_rate decay_steps
     deterministic device doctor dry_run eta eval_every eval_examples evaluate executor export
     fixed_params force format from_checkpoint fullsearch help infer input jit
     keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_iter max_to_keep min_iter
