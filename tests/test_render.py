@@ -127,8 +127,8 @@ training/digests.py
 training/divergence.py
 training/drawing.py
 training/evaluation.py
-training/feeding.py
 training/events.py
+training/feeding.py
 training/files.py
 training/folders.py
 training/graph_page.py
