@@ -30,8 +30,8 @@ The project is ready. Next:
 
 With uv, which makes the environment itself: uv run python main.py, uv run pytest.
 
-A run records the commit that it started from, and the changes since. Inside another repository that
-is a commit of the other one, unless this folder is a repository of its own:
+A run records the commit that it started from, and the changes since. For that the project needs a
+repository of its own: inside another one, a run would record a commit of the other one.
 
     git init
     git add .
