@@ -30,8 +30,8 @@ The project is ready. Next:
 
 With uv, which makes the environment itself: uv run python main.py, uv run pytest.
 
-A run records the commit that it started from, and the changes since. Inside another repository that
-is a commit of the other one, unless this folder is a repository of its own:
+A run records the commit that it started from, and the changes since. For that the project needs a
+repository of its own: inside another one, a run would record a commit of the other one.
 
     git init
     git add .
@@ -50,8 +50,16 @@ def is_for_a_user():
     return "_output_dir" in ANSWERS or temporary not in Path.cwd().resolve().parents
 
 
+def show(text):
+    """Print a text if anybody reads it: cookiecutter deletes the project when a hook fails."""
+    if sys.stdout is None:  # it is closed
+        return
+    sys.stdout.reconfigure(errors="replace")  # for letters that this terminal cannot show
+    try:
+        print(text, flush=True)
+    except OSError:  # the reader has gone, or the disk is full
+        sys.stdout = None  # Python would try again when it ends, and fail
+
+
 if __name__ == "__main__" and is_for_a_user():
-    # cookiecutter deletes the project when a hook fails, be it over a letter of the folder's name
-    # that this terminal cannot show.
-    sys.stdout.reconfigure(errors="replace")
-    print(NEXT_STEPS)
+    show(NEXT_STEPS)

@@ -97,7 +97,7 @@ def objection_to_folder():
     if not found:
         return None
     return (
-        f"The folder {quoted(os.getcwd())} already holds {found[0]}, and files in it would be"
+        f"The folder {quoted(os.getcwd())} already holds {found[0]}, and files in it could be"
         " overwritten: give another --output-dir or project_slug, or, to bring a project up to"
         ' date, run "cruft update" in it (its docs/updates.md says how).'
     )

@@ -75,6 +75,24 @@ def test_a_refused_slug_does_not_remove_a_folder_of_the_name_that_is_advised(tem
     assert tree(tmp_path) == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="for a POSIX shell")
+@pytest.mark.parametrize("output", ["| true", ">&-"])
+def test_a_project_stays_when_nobody_can_read_its_next_steps(template, tmp_path, output):
+    """cookiecutter deletes a project whose hook fails."""
+    line = f'"$0" -m cookiecutter "$1" --no-input project_slug=mine {output}'
+    # Buffered as in a terminal, so that Python writes what is left when it ends.
+    environment = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}", sys.executable, str(template)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert tree(tmp_path / "mine") == tree(render(template, tmp_path / "new", project_slug="mine"))
+
+
 def rendered(hook, **typed):
     answers = as_typed(generate_context(str(CHECKOUT / "cookiecutter.json")), **typed)
     source = (CHECKOUT / "hooks" / hook).read_text(encoding="utf-8")

@@ -256,8 +256,9 @@ def test_every_question_and_every_choice_has_human_wording(template):
     asked = {name: value for name, value in questions.items() if not name.startswith("_")}
     assert wording.keys() == asked.keys()
     for name, value in asked.items():
-        if isinstance(value, list):
-            assert wording[name].keys() == {"__prompt__", *value}
+        texts = wording[name] if isinstance(value, list) else {"__prompt__": wording[name]}
+        assert texts.keys() == {"__prompt__", *(value if isinstance(value, list) else [])}
+        assert all(" " in text.strip() for text in texts.values())
 
 
 @pytest.mark.parametrize(

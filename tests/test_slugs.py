@@ -137,6 +137,10 @@ def test_the_default_slug_of_a_name_is_accepted(name):
     assert context["project_slug"] == DEFAULTS[name] and objection(context) is None
 
 
+def test_the_default_author_is_those_of_the_project():
+    assert answers(project_name="My Net")["author"] == "My Net authors"
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=80) | st.sampled_from([*REFUSED, *ONCE_ACCEPTED]).map(str.title))
 def test_the_default_slug_of_any_name_is_accepted(name):

@@ -64,7 +64,7 @@ def matrix(job):
     return sorted(pairs + [(more["system"], more["python"]) for more in about.get("include", [])])
 
 
-def check_workflow(text, branches, commands):
+def check_workflow(text, branches, commands, **fetched):
     """All of a workflow but the Pythons and systems of a matrix, which it returns: {job: pairs}."""
     assert pins(text).keys() == {CHECKOUT_ACTION, PYTHON_ACTION}
     workflow = yaml.safe_load(text)
@@ -84,7 +84,7 @@ def check_workflow(text, branches, commands):
         assert 0 < job["timeout-minutes"] <= 120
         assert checkout.keys() == python.keys() == {"uses", "with"}
         assert checkout["uses"].startswith(CHECKOUT_ACTION)
-        assert checkout["with"] == {"persist-credentials": False}
+        assert checkout["with"] == {"persist-credentials": False, **fetched}
         assert python["uses"].startswith(PYTHON_ACTION)
         assert runs == [{"run": command} for command in commands[name]]
         if "strategy" in job:
@@ -100,7 +100,8 @@ def check_workflow(text, branches, commands):
 
 
 def check_template(text):
-    pairs = check_workflow(text, ["main"], TEMPLATE_JOBS)
+    whole_history = {"fetch-depth": 0}  # tests/test_updates.py looks for the last tag
+    pairs = check_workflow(text, ["main"], TEMPLATE_JOBS, **whole_history)
     assert pairs == {
         "make": [("ubuntu-latest", "3.12")],
         "test": sorted((system, python) for system in SYSTEMS for python in pythons()),
@@ -129,7 +130,7 @@ MUTANTS = [  # (what is replaced, by what)
     ("pull_request:\n", "pull_request_target:\n"),
     ("  push:\n    branches", "  push:\n    tags"),
     ("persist-credentials: false", "persist-credentials: true"),
-    ("        with:\n          persist-credentials: false\n", ""),
+    ("          persist-credentials: false\n", ""),
     (re.compile(r"checkout@[0-9a-f]{40}  # v\S+"), "checkout@v6"),
     (re.compile(r"setup-python@([0-9a-f]{39})[0-9a-f]"), r"setup-python@\1"),
     (re.compile(r"  # v\d\S+"), ""),

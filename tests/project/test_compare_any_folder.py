@@ -145,7 +145,8 @@ def test_nothing_in_a_folder_reaches_the_screen_as_a_command(shell, tmp_path, fo
     run = make_run(tmp_path / "a\x1b[31m\nb", status="failed")
     write(run / "status.json", {"status": "failed", "step": 1, "reason": "c\x1b]0;d\r\ne"})
     # Other systems allow no name that is not UTF-8.
-    make_run(tmp_path / (os.fsdecode(b"f\xff") if sys.platform == "linux" else "f"), lr=2.0)
+    name = os.fsdecode(b"f\xff") if sys.platform == "linux" else "f"
+    make_run(tmp_path / name, optimizer="\x1b[0m")
     status, output, _ = shell("--compare", str(tmp_path), f"--format={form}")
     assert status == 0 and "\x1b" not in output and "\r" not in output
     shown = output.replace("\\", "")

@@ -20,6 +20,7 @@ from training.messages import as_flags, is_unread, quoted
         (r"C:\runs\a", r"C:\runs\a", r"'C:\runs\a'"),
         (r"C:\my runs", r'"C:\my runs"', r"'C:\my runs'"),
         (r"C:\R&D", r'"C:\R&D"', r"'C:\R&D'"),
+        ("C:\\R&D\\", r'"C:\R&D\\"', "'C:\\R&D\\'"),
         (r"C:\R & D", r'"C:\R & D"', r"'C:\R & D'"),
         ("", '""', "''"),
         ('{"lr": 1}', r'"{\"lr\": 1}"', "'{\"lr\": 1}'"),

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -23,12 +24,9 @@ def check_format(format_name: str | None, output: str | None) -> str:
         raise ConfigError("--format=markdown goes with --compare")
     if format_name == "npy" and not output:
         raise ConfigError("--format=npy needs --output=FILE: it is no text")
-    try:
-        suffix = expanded(output or "").suffix.lower()
-    except RuntimeError as error:  # of an unknown user
-        raise ConfigError(f"--output={output}: {error}") from None
     if format_name or not output:
         return format_name or "text"
+    suffix = Path(output).suffix.lower()
     if suffix not in SUFFIXES:
         names = ", ".join(SUFFIXES)
         raise ConfigError(f"--output={output}: end it in one of {names}, or give --format")

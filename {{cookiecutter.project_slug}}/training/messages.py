@@ -100,13 +100,16 @@ def prepare_streams() -> None:
 
 
 def quoted(*words: str | Path) -> str:
-    """Words as one types them into this system's shell: a POSIX one, or those of Windows."""
+    """Words as one types them into this system's shell: a POSIX one, or cmd of Windows."""
     words = [str(word) for word in words]
     if not ON_WINDOWS:
         return shlex.join(words)
-    special = set("&|<>^()")
-    lines = (subprocess.list2cmdline([word]) for word in words)
-    return " ".join(f'"{n}"' if n[0] != '"' and special & set(n) else n for n in lines)
+    lines = [subprocess.list2cmdline([word]) for word in words]
+    for i, line in enumerate(lines):
+        if line[0] != '"' and set("&|<>^()") & set(line):  # signs of cmd itself
+            last = len(line) - len(line.rstrip("\\"))  # backslashes before a quote count double
+            lines[i] = f'"{line}{last * chr(92)}"'
+    return " ".join(lines)
 
 
 def main_command() -> str:
