@@ -135,7 +135,7 @@ def edit(project):
     (project / "models" / "best" / "LinearRegression.json").write_text("{}\n", encoding="utf-8")
     (project / "tests" / "test_ours.py").write_text("# ours\n", encoding="utf-8")
     (project / "data" / "raw" / "table.csv").write_text("a,b\n", encoding="utf-8")
-    _, model = blocks(CHECKOUT / LIVE / "README.md", "python")
+    [model] = blocks(CHECKOUT / LIVE / "README.md", "python")
     (project / "models" / "parabola.py").write_text(model, encoding="utf-8")
     registry = project / "models" / "__init__.py"
     change(
