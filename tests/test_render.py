@@ -254,6 +254,10 @@ def test_every_question_and_every_choice_has_human_wording(template):
     for name, value in asked.items():
         if isinstance(value, list):
             assert wording[name].keys() == {"__prompt__", *value}
+    said = []
+    for words in wording.values():
+        said += words.values() if isinstance(words, dict) else [words]
+    assert min(len(text.split()) for text in said) > 2 and len(set(said)) == len(said)
 
 
 @pytest.mark.parametrize(
