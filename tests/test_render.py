@@ -180,16 +180,30 @@ def test_a_render_with_defaults_holds_exactly_these_files(pristine):
     assert found == FILES.split()
 
 
+def test_whoever_presses_enter_at_each_question_gets_these_answers(pristine):
+    declared = read_toml(pristine / "pyproject.toml")["project"]
+    assert (pristine.name, declared["name"]) == ("my_tensorflow_project", "my_tensorflow_project")
+    assert declared["authors"] == [{"name": "My TensorFlow Project authors"}]
+    assert declared["license"] == "MIT"
+    assert "tensorflow-cpu" in str(declared["dependencies"])
+    title, _, description, *_ = (pristine / "README.md").read_text(encoding="utf-8").split("\n")
+    assert title == "# My TensorFlow Project" and description == declared["description"]
+    assert len(description.split()) > 5
+
+
 def test_no_folder_of_a_render_is_empty(pristine):
     assert [path for path in pristine.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
-def test_python_files_are_the_very_bytes_of_the_template(own_template, tmp_path):
+def test_code_and_pages_are_the_very_bytes_of_the_template(own_template, tmp_path):
     folder = own_template / "{{cookiecutter.project_slug}}"
-    (folder / "models" / "braces.py").write_text("x = f'{{ {1} }} {% {#'\n", encoding="utf-8")
+    for name in ("models/braces.py", "docs/braces.md", "docs/braces.ipynb"):
+        (folder / name).write_text("x = f'{{ {1} }} {% {#'\n", encoding="utf-8")
     project = render(own_template, tmp_path)
-    for path in project.rglob("*.py"):
+    copied = [*project.rglob("*.py"), *(project / "docs").iterdir()]
+    for path in copied:
         assert path.read_bytes() == (folder / path.relative_to(project)).read_bytes(), path
+    assert {"braces.py", "braces.md", "braces.ipynb"} <= {path.name for path in copied}
 
 
 def test_no_jinja_is_left_in_a_render(template, pristine):

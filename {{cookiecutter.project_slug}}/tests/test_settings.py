@@ -55,6 +55,18 @@ def test_settings_of_any_type_are_checked_and_drawn():
             setting.check(value)
 
 
+def test_a_log_scale_draws_as_often_from_each_power_and_integers_reach_both_ends():
+    random = np.random.default_rng(0)
+    rate = Setting("lr", float, 0.1, "", search=(1e-4, 1.0))
+    for scale, middle in [("log", 1e-2), ("linear", 0.5)]:
+        drawn = [rate._replace(scale=scale).draw(random) for _ in range(1000)]
+        assert 400 < sum(value < middle for value in drawn) < 600
+        assert 1e-4 <= min(drawn) and max(drawn) <= 1.0
+    units = Setting("units", int, 8, "", search=(1, 2))
+    drawn = [units.draw(random) for _ in range(1000)]
+    assert 400 < drawn.count(1) < 600 and 400 < drawn.count(2) < 600
+
+
 def test_a_text_of_the_shell_becomes_a_value_of_the_type():
     for kind, text, value in [
         (int, "12", 12), (float, "1e-3", 0.001), (str, "12", "12"), (bool, "false", False),
