@@ -20,7 +20,8 @@ from searches import assert_same, ledger, lines_of
 
 from command_line import SEARCH, parse
 from hpsearch.display import Display, print_best
-from hpsearch.ledger import Outcome
+from hpsearch.halving import Job
+from hpsearch.ledger import Ledger, Outcome
 from hpsearch.page import write_search_page
 from hpsearch.picture import draw
 from hpsearch.search import SearchFolder, run
@@ -149,6 +150,20 @@ def test_an_altered_line_is_reported_and_its_job_is_run_again(tmp_path, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
     assert f"a line of trial {records[3]['trial']} is corrupt" in capsys.readouterr().out
     assert ledger(tmp_path / "search") == before
+
+
+def test_an_outcome_is_on_the_disk_before_it_counts(tmp_path, monkeypatch):
+    done = []
+    for name in ("append_json", "sync"):
+
+        def called(path, *record, name=name):
+            done.append((path.name, name, len(ledger.records)))
+
+        monkeypatch.setattr(f"hpsearch.ledger.{name}", called)
+    ledger = Ledger(tmp_path / "ledger.jsonl", "max")
+    ledger.add(Job(0, 9, "random", 0, {"lr": 0.1}), trained(0.5))
+    assert done == [("ledger.jsonl", "append_json", 0), ("ledger.jsonl", "sync", 0)]
+    assert len(ledger.records) == 1
 
 
 def test_a_search_with_other_settings_or_of_another_model_is_refused(tmp_path, capsys):

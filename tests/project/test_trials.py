@@ -99,6 +99,23 @@ def test_a_diverged_trial_is_a_state_and_not_a_score(tmp_path):
     assert "not finite at step" in outcome.reason
 
 
+def test_a_trial_whose_score_is_not_finite_has_diverged(small, monkeypatch):
+    values = {"loss": 1.0, "accuracy": float("nan")}
+    monkeypatch.setattr(Toy, "evaluate", lambda self, split: values)
+    outcome = run_job(small, 30, ModelCache())
+    assert outcome == Outcome("diverged", reason="accuracy on valid is nan at step 30")
+
+
+def test_a_model_is_used_again_for_another_learning_rate_or_folder_and_for_nothing_else(small):
+    models = ModelCache()
+    first = models.get(small)
+    for changed in ({"lr": 0.1}, {"result_dir": "other"}, {"log_every": 7}, {}):
+        assert models.get(small | changed) is first
+    for changed in ({"batch_size": 8}, {"units": 5}, {"random_seed": 8}, {"optimizer": "adam"}):
+        assert models.get(small | changed) is not first
+    models.clear()
+
+
 def test_a_trial_whose_process_dies_again_and_again_has_failed(small):
     with LocalExecutor(1, 1) as executor:
         future = executor.submit(Job(0, 60, "random", 0, {}), small)
