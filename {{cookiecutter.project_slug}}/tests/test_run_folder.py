@@ -45,6 +45,14 @@ def test_a_finished_run_holds_everything(finished, small):
     assert pointer == 'model_checkpoint_path: "model.ckpt-120"\n'
 
 
+def test_what_is_recorded_of_a_split_is_what_the_model_reaches_on_it(finished):
+    folder, result = finished
+    with make_model({"result_dir": str(folder)}) as model:
+        splits = {split: model.evaluate(split) for split in ("train_sample", "valid", "test")}
+    assert {split: result[split] for split in splits} == splits
+    assert len({values["loss"] for values in splits.values()}) == 3
+
+
 def test_making_a_model_writes_nothing(small, tmp_path):
     make_model(small).close()
     assert list(tmp_path.iterdir()) == []
