@@ -11,6 +11,7 @@ from cookiecutter.generate import generate_context
 from cookiecutter.utils import create_env_with_context
 
 from render import CHECKOUT, as_typed, render, tree
+from test_render import FILES
 
 HOOKS = ["pre_gen_project.py", "post_gen_project.py"]
 
@@ -48,6 +49,12 @@ def test_a_folder_that_holds_a_file_is_refused_and_kept(template, tmp_path, name
     done = by_command(template, tmp_path, "-f", "project_slug=mine")
     assert done.returncode == 1 and f"already holds {name}, " in done.stderr.splitlines()[0]
     assert list(tree(tmp_path)) == ["mine", f"mine/{name}"]
+
+
+def test_no_file_of_a_project_has_a_name_that_may_lie_there_before():
+    hook = {"__name__": "hook"}
+    exec(rendered(HOOKS[0]), hook)
+    assert hook["HARMLESS"].isdisjoint(name.split("/")[0] for name in FILES.split())
 
 
 def test_a_fresh_clone_or_environment_becomes_a_project(template, tmp_path):

@@ -20,8 +20,7 @@ from searches import assert_same, ledger, lines_of
 
 from command_line import SEARCH, parse
 from hpsearch.display import Display, print_best
-from hpsearch.halving import Bracket, Job
-from hpsearch.ledger import Ledger, Outcome
+from hpsearch.ledger import Outcome
 from hpsearch.page import write_search_page
 from hpsearch.picture import draw
 from hpsearch.search import SearchFolder, run
@@ -150,32 +149,6 @@ def test_an_altered_line_is_reported_and_its_job_is_run_again(tmp_path, capsys):
     made_up_search(tmp_path / "search", MadeUp(0))
     assert f"a line of trial {records[3]['trial']} is corrupt" in capsys.readouterr().out
     assert ledger(tmp_path / "search") == before
-
-
-def test_an_outcome_is_on_the_disk_before_it_counts(tmp_path, monkeypatch):
-    done = []
-    for name in ("append_json", "sync"):
-
-        def called(path, *record, name=name):
-            done.append((path.name, name, len(ledger.records)))
-
-        monkeypatch.setattr(f"hpsearch.ledger.{name}", called)
-    ledger = Ledger(tmp_path / "ledger.jsonl", "max")
-    ledger.add(Job(0, 9, "random", 0, {"lr": 0.1}), trained(0.5))
-    assert done == [("ledger.jsonl", "append_json", 0), ("ledger.jsonl", "sync", 0)]
-    assert len(ledger.records) == 1
-
-
-@pytest.mark.parametrize(
-    "lr, seed, scores", [(0.1, 5, {(0, 9): 0.5}), (0.2, 5, {}), (0.1, 6, {}), (0.1, None, {})]
-)
-def test_a_record_of_another_configuration_or_seed_is_not_that_of_a_trial(
-    tmp_path, lr, seed, scores
-):
-    ledger = Ledger(tmp_path / "ledger.jsonl", "max")
-    ledger.add(Job(0, 9, "random", 0, {"lr": 0.1}, 5), trained(0.5))
-    seeds = {} if seed is None else {0: seed}
-    assert ledger.scores(Bracket("random", {0: {"lr": lr}}, [(1, 9)], seeds)) == scores
 
 
 def test_a_search_with_other_settings_or_of_another_model_is_refused(tmp_path, capsys):
