@@ -45,6 +45,14 @@ def test_a_finished_run_holds_everything(finished, small):
     assert pointer == 'model_checkpoint_path: "model.ckpt-120"\n'
 
 
+def test_the_last_step_is_recorded_and_evaluated_wherever_it_falls(small, tmp_path):
+    train(small | {"max_iter": 50})
+    records = [(r["step"], r["split"]) for r in metrics(tmp_path / "run")]
+    evaluated = ["train", "train_sample", "valid"]
+    expected = [(20, "train"), *((step, split) for step in (40, 50) for split in evaluated)]
+    assert records == [*expected, (50, "test")]
+
+
 def test_what_is_recorded_of_a_split_is_what_the_model_reaches_on_it(finished):
     folder, result = finished
     with make_model({"result_dir": str(folder)}) as model:
