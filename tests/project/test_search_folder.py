@@ -124,6 +124,21 @@ def test_a_search_that_was_stopped_anywhere_goes_on_to_the_same_end(tmp_path, ca
         assert executor.done < total or stop == 0  # what was there was not run again
 
 
+def test_a_job_that_was_interrupted_is_no_record_and_runs_again(tmp_path, capsys):
+    class Interrupted(MadeUp):
+        """Each job is interrupted, and the next time it is not."""
+
+        def outcome(self, job):
+            begun.append(job)
+            return super().outcome(job) if begun.count(job) > 1 else Outcome("interrupted")
+
+    begun = []
+    for folder, executor in [("straight", MadeUp(0)), ("interrupted", Interrupted(0))]:
+        made_up_search(tmp_path / folder, executor, search="hyperband", confirm=0)
+    assert_same(tmp_path / "interrupted", tmp_path / "straight")
+    assert len(begun) == 2 * len(ledger(tmp_path / "straight"))
+
+
 def test_a_full_search_that_is_run_again_changes_nothing(tmp_path, capsys):
     class BestAtLast(MadeUp):
         """The last trial of all is the best: it must not become the base of the pass before."""

@@ -52,8 +52,9 @@ def test_a_resumed_run_takes_what_is_not_given_from_its_config(small, tmp_path):
         assert model.config["log_every"] == 1
 
 
-def test_pausing_at_no_step_trains_none(small):
+def test_pausing_at_no_step_trains_none_and_beyond_the_end_no_more_than_to_the_end(small):
     assert train(small, until=0)["step"] == 0
+    assert train(small, until=500)["step"] == 120
 
 
 def test_a_signal_during_the_start_trains_no_step(small, monkeypatch):
