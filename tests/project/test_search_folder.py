@@ -19,6 +19,7 @@ from runs import read
 from searches import assert_same, ledger, lines_of
 
 from command_line import SEARCH, parse
+from hpsearch import search
 from hpsearch.display import Display, print_best
 from hpsearch.ledger import Outcome
 from hpsearch.page import write_search_page
@@ -273,6 +274,20 @@ def test_a_search_without_confirmation_takes_the_best_score(tmp_path, capsys):
         print_best(folder, best)
     output = capsys.readouterr().out
     assert "other seeds" not in output and "mean" not in output
+
+
+def test_the_best_is_on_the_disk_when_a_search_ends(tmp_path, capsys, monkeypatch):
+    done = []
+    for name in ("write_json", "sync"):
+        original = getattr(search, name)
+
+        def called(path, *content, name=name, original=original):
+            done.append((name, path.name))
+            original(path, *content)
+
+        monkeypatch.setattr(search, name, called)
+    made_up_search(tmp_path / "search", MadeUp(0), search="hyperband", confirm=0)
+    assert done[-2:] == [("write_json", "best.json"), ("sync", "search")]
 
 
 def test_a_lucky_trial_is_not_believed(tmp_path, capsys):

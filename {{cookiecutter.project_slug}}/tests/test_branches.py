@@ -92,6 +92,13 @@ def test_a_branch_that_cannot_be_is_refused_and_leaves_nothing(parent, settings,
     assert not results.exists()
 
 
+def test_a_copy_that_is_not_what_was_copied_is_noticed(parent, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.copyfile", lambda source, copy: copy.write_bytes(b"else"))
+    with pytest.raises(OSError, match="is not what was copied"):
+        train(parent | {"result_dir": str(tmp_path / "branch"), "max_iter": 130})
+    assert digests(tmp_path / "branch") == {}
+
+
 def test_a_branch_into_its_parents_folder_is_refused(copy_of_finished, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="empty is --result_dir too"):

@@ -33,6 +33,12 @@ def test_a_fixed_parameter_wins_and_leaves_the_others_as_drawn():
         Toy.get_random_config({"lrr": 0.5}, 1)
 
 
+def test_a_models_own_number_of_steps_and_between_evaluations_are_its_defaults():
+    own = type("Own", (Toy,), {"max_iter": 77, "eval_every": 7})
+    defaults = {setting.name: setting.default for setting in own.settings()}
+    assert (defaults["max_iter"], defaults["eval_every"]) == (77, 7)
+
+
 def test_a_callers_config_stays_as_it_is(small):
     before = json.dumps(small)
     with make_model(small) as model:
