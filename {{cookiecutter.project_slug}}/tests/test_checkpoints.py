@@ -1,5 +1,6 @@
 """Checkpoints are whole, are checked, and are kept as asked."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from models import make_model
 from training import checkpoints
 from training.checkpoints import Checkpoints
 from training.digests import digests as digests_of
+from training.files import sha256
 
 
 def test_files_of_a_save_that_was_cut_short_are_removed(copy_of_finished):
@@ -123,6 +125,12 @@ def flipped(content):
     """The bytes with one bit in the middle turned round."""
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def test_a_digest_is_that_of_the_whole_file(tmp_path):
+    content = b"0123456789" * 300_000  # three blocks
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
