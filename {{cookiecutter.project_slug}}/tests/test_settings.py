@@ -93,6 +93,7 @@ def test_what_is_not_given_comes_from_the_run_then_from_its_parent_then_from_the
     assert (config["a"], config["b"], config["c"]) == (5, 2, 3)
     config = complete_config("Any", table, {"a": 5, "from_checkpoint": "parent"}, {}, {"b": 7})
     assert (config["a"], config["b"], config["c"]) == (5, 7, 3)
+    assert complete_config("Any", table, {"a": 0}, {}, {})["a"] == 0
     recorded = {"a": 8, "b": 9, "result_dir": "run"}
     config = complete_config("Any", table, {"a": 5, "result_dir": "run"}, recorded, {})
     assert (config["a"], config["b"], config["c"]) == (5, 9, 3)
