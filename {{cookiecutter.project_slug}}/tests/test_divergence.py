@@ -7,6 +7,7 @@ from runs import digests, metrics, read
 
 from models.basic_model import BasicModel
 from settings import optimization
+from training.batches import batch_rows
 from training.digests import weights_sha256
 
 
@@ -77,7 +78,7 @@ def test_a_run_ends_with_the_weights_before(tmp_path, model_class, settings, los
     assert details["loss"] == loss
     assert details["gradient_norm"] in norm.split("|")
     assert details["variable"] in variable.split("|")
-    assert len(details["batch"]) == 8 and set(details["batch"]) <= set(range(16))
+    assert details["batch"] == batch_rows(1, status["step"], 1, 16, 8)[0].tolist()
     assert digests(tmp_path / "run")[status["step"]] == last
     records = [r for r in metrics(tmp_path / "run") if r["split"] == "train"]
     assert [r["step"] for r in records] == list(range(1, status["step"] + 1))

@@ -13,6 +13,7 @@ from runs import digests, metrics, read, train
 
 from models import make_model
 from training.folders import new_folder
+from training.metrics import Metrics
 from training.run import Run
 from training.status import Status
 
@@ -145,6 +146,21 @@ def test_a_run_that_cannot_go_on_says_so_in_its_status(small, monkeypatch, tmp_p
     status = read(tmp_path / "run", "status.json")
     assert status["status"] == "failed" and "No space left" in status["reason"]
     assert train(small)["status"] == "complete"
+
+
+def test_a_value_that_is_not_finite_is_null_in_the_records(tmp_path):
+    Metrics(tmp_path).add(("valid", 3, {"loss": float("nan"), "a": -float("inf"), "b": 0.5}))
+    line = '{"step": 3, "split": "valid", "loss": null, "a": null, "b": 0.5}\n'
+    assert (tmp_path / "metrics.jsonl").read_text() == line
+
+
+def test_who_holds_a_folder_is_said_only_while_it_says_that_it_is_running(tmp_path):
+    status = Status(tmp_path)
+    assert status.holder() == "another process"  # which has written nothing yet
+    status.start()
+    for word, holder in [("running", f"process {os.getpid()} on "), ("complete", "another process")]:
+        status.write(word, 0)
+        assert status.holder().startswith(holder)
 
 
 def test_the_seconds_of_a_run_are_those_of_all_its_processes(tmp_path):
