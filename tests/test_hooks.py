@@ -109,7 +109,7 @@ def test_hooks_are_written_in_the_python_that_the_oldest_cookiecutter_runs_on(ho
         ast.parse("(newer := 1)", feature_version=oldest)
 
 
-def run_hook(python, hook, folder, version="2.6.0", **typed):
+def run_hook(python, hook, folder, version="2.6.0", temporary="path", **typed):
     """Run a hook as cookiecutter of a version does, with a Python that need not have it."""
     (folder / "path" / "cookiecutter").mkdir(parents=True, exist_ok=True)
     package = folder / "path" / "cookiecutter" / "__init__.py"
@@ -120,7 +120,7 @@ def run_hook(python, hook, folder, version="2.6.0", **typed):
     return subprocess.run(
         [python, str(script)],
         cwd=folder / "project",
-        env=os.environ | {"PYTHONPATH": str(folder / "path"), "TMPDIR": str(folder / "path")},
+        env=os.environ | {"PYTHONPATH": str(folder / "path"), "TMPDIR": str(folder / temporary)},
         capture_output=True,
         text=True,
     )
@@ -135,6 +135,13 @@ def test_hooks_run_on_each_python_that_is_here(tmp_path, minor):
     refused = run_hook(python, HOOKS[0], tmp_path, project_slug="click")
     assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
     assert "The project is ready" in run_hook(python, HOOKS[1], tmp_path).stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
+def test_a_temporary_folder_is_known_by_a_link_too_as_macos_has_it(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    assert run_hook(sys.executable, HOOKS[1], tmp_path, temporary="link").stdout == ""
+    assert "The project is ready" in run_hook(sys.executable, HOOKS[1], tmp_path).stdout
 
 
 @pytest.mark.parametrize(
