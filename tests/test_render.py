@@ -310,6 +310,13 @@ def test_ruff_finds_nothing_in_a_render(project):
     assert [subprocess.run([*ruff, *c], cwd=project).returncode for c in commands] == [1, 1]
 
 
+def test_a_project_is_checked_by_the_rules_of_the_template(template, pristine):
+    rules = [read_toml(folder / "pyproject.toml")["tool"]["ruff"] for folder in (template, pristine)]
+    for about in rules:
+        assert about["line-length"] == 100
+        assert about["lint"]["select"] == ["E", "W", "F", "I", "B", "UP"]
+
+
 def by_command(template, output, *options):
     command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input", "-o", output]
     subprocess.run([*command, *options], check=True)

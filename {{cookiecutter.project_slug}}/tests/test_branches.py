@@ -1,5 +1,7 @@
 """--from_checkpoint starts a new run from a checkpoint of another."""
 
+from pathlib import Path
+
 import pytest
 from runs import digests, kept, metrics, read, train
 
@@ -63,6 +65,14 @@ def test_a_branch_that_is_begun_again_starts_where_it_began(copy_of_finished, tm
     train({"result_dir": str(copy_of_finished), "max_iter": 140})
     train({"result_dir": str(folder)})
     assert list(digests(folder))[0] == 120 == read(folder, "config.json")["parent"]["step"]
+
+
+def test_a_branch_of_a_branch_has_its_own_start_and_folder(parent, tmp_path):
+    folder = tmp_path / "branch"
+    train(parent | {"step": "40", "result_dir": str(folder)}, until=60)
+    second = train({"from_checkpoint": str(folder)}, until=60)["result_dir"]
+    assert list(digests(folder)) == [40, 60] and list(digests(Path(second))) == [60]
+    assert Path(second) != folder
 
 
 def test_best_and_newest_can_be_branched_from(parent, finished, tmp_path):
