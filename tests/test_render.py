@@ -311,8 +311,8 @@ def test_ruff_finds_nothing_in_a_render(project):
 
 
 def test_a_project_is_checked_by_the_rules_of_the_template(template, pristine):
-    rules = [read_toml(folder / "pyproject.toml")["tool"]["ruff"] for folder in (template, pristine)]
-    for about in rules:
+    for folder in (template, pristine):
+        about = read_toml(folder / "pyproject.toml")["tool"]["ruff"]
         assert about["line-length"] == 100
         assert about["lint"]["select"] == ["E", "W", "F", "I", "B", "UP"]
 
