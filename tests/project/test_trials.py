@@ -1,6 +1,7 @@
 """One job of a search: what it leaves, and what each failure says about the trial."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -13,6 +14,7 @@ from hpsearch.local import LocalExecutor
 from hpsearch.trial import ModelCache, run_job
 from models import make_model
 from training import processors
+from training.signals import StopSignals
 
 
 def test_a_trial_never_opens_the_test_split(small, monkeypatch):
@@ -90,6 +92,13 @@ def test_a_model_without_memory_is_tried_again_alone(small, tmp_path, monkeypatc
 
     monkeypatch.setattr(Toy, "learn_from_epoch", scarce)
     assert run_job(small, 30, models).state == "trained" and counts[:2] == [2, 1]
+
+
+def test_a_trial_that_a_signal_stops_is_interrupted_and_goes_on_later(small, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(StopSignals, "__enter__", lambda self: SimpleNamespace(received=15))
+        assert run_job(small, 30, ModelCache()) == Outcome("interrupted")
+    assert run_job(small, 30, ModelCache()).state == "trained"
 
 
 def test_a_diverged_trial_is_a_state_and_not_a_score(tmp_path):
