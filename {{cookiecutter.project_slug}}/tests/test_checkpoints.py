@@ -229,6 +229,13 @@ def test_any_kept_checkpoint_can_be_opened_and_another_lists_those(finished):
             model.restore(50)
 
 
+def test_a_damaged_checkpoint_that_is_asked_for_is_refused(copy_of_finished):
+    DAMAGES["flipped"](copy_of_finished / "checkpoints" / "model.ckpt-80.index")
+    with make_model({"result_dir": str(copy_of_finished)}) as model:
+        with pytest.raises(ValueError, match="checkpoint of step 80 is damaged"):
+            model.restore(80)
+
+
 @pytest.mark.parametrize("also", ["status.json", "metrics.jsonl"])
 def test_a_run_that_lost_its_checkpoints_never_starts_again_in_silence(copy_of_finished, also):
     shutil.rmtree(copy_of_finished / "checkpoints")
