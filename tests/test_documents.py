@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from render import CHECKOUT
+from test_render import read_toml
 from test_train import clean_environment, run
 
 
@@ -185,6 +187,19 @@ def test_links_within_the_project_lead_somewhere(pristine):
     for file in (pristine / "README.md", *(pristine / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
             assert "://" in link or (file.parent / link).exists(), link
+
+
+def test_each_dependency_and_no_other_has_its_reason(pristine):
+    def names(lines):
+        return {Requirement(line).name.replace("tensorflow-cpu", "tensorflow") for line in lines}
+
+    text = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for whose, folder in [("a project", pristine), ("the template", CHECKOUT)]:
+        table = read_toml(folder / "pyproject.toml")["project"]
+        declared = [table["dependencies"], *table.get("optional-dependencies", {}).values()]
+        rows = text.split(f"| of {whose} | why |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
+        reasons = [name for row in rows for name in row.split("|")[1].strip().split(", ")]
+        assert sorted(reasons) == sorted(names(sum(declared, [])))
 
 
 @pytest.mark.parametrize("folder", ["training", "hpsearch", "reports"])

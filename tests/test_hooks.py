@@ -11,6 +11,7 @@ from cookiecutter.generate import generate_context
 from cookiecutter.utils import create_env_with_context
 
 from render import CHECKOUT, as_typed, render, tree
+from test_render import FILES
 
 HOOKS = ["pre_gen_project.py", "post_gen_project.py"]
 
@@ -48,6 +49,12 @@ def test_a_folder_that_holds_a_file_is_refused_and_kept(template, tmp_path, name
     done = by_command(template, tmp_path, "-f", "project_slug=mine")
     assert done.returncode == 1 and f"already holds {name}, " in done.stderr.splitlines()[0]
     assert list(tree(tmp_path)) == ["mine", f"mine/{name}"]
+
+
+def test_no_file_of_a_project_has_a_name_that_may_lie_there_before():
+    hook = {"__name__": "hook"}
+    exec(rendered(HOOKS[0]), hook)
+    assert hook["HARMLESS"].isdisjoint(name.split("/")[0] for name in FILES.split())
 
 
 def test_a_fresh_clone_or_environment_becomes_a_project(template, tmp_path):
@@ -120,7 +127,7 @@ def test_hooks_are_written_in_the_python_that_the_oldest_cookiecutter_runs_on(ho
         ast.parse("(newer := 1)", feature_version=oldest)
 
 
-def run_hook(python, hook, folder, version="2.6.0", **typed):
+def run_hook(python, hook, folder, version="2.6.0", temporary="path", **typed):
     """Run a hook as cookiecutter of a version does, with a Python that need not have it."""
     (folder / "path" / "cookiecutter").mkdir(parents=True, exist_ok=True)
     package = folder / "path" / "cookiecutter" / "__init__.py"
@@ -131,7 +138,7 @@ def run_hook(python, hook, folder, version="2.6.0", **typed):
     return subprocess.run(
         [python, str(script)],
         cwd=folder / "project",
-        env=os.environ | {"PYTHONPATH": str(folder / "path"), "TMPDIR": str(folder / "path")},
+        env=os.environ | {"PYTHONPATH": str(folder / "path"), "TMPDIR": str(folder / temporary)},
         capture_output=True,
         text=True,
     )
@@ -146,6 +153,13 @@ def test_hooks_run_on_each_python_that_is_here(tmp_path, minor):
     refused = run_hook(python, HOOKS[0], tmp_path, project_slug="click")
     assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
     assert "The project is ready" in run_hook(python, HOOKS[1], tmp_path).stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
+def test_a_temporary_folder_is_known_by_a_link_too_as_macos_has_it(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    assert run_hook(sys.executable, HOOKS[1], tmp_path, temporary="link").stdout == ""
+    assert "The project is ready" in run_hook(sys.executable, HOOKS[1], tmp_path).stdout
 
 
 @pytest.mark.parametrize(

@@ -184,16 +184,30 @@ def test_a_render_with_defaults_holds_exactly_these_files(pristine):
     assert found == FILES.split()
 
 
+def test_whoever_presses_enter_at_each_question_gets_these_answers(pristine):
+    declared = read_toml(pristine / "pyproject.toml")["project"]
+    assert (pristine.name, declared["name"]) == ("my_tensorflow_project", "my_tensorflow_project")
+    assert declared["authors"] == [{"name": "My TensorFlow Project authors"}]
+    assert declared["license"] == "MIT"
+    assert "tensorflow-cpu" in str(declared["dependencies"])
+    title, _, description, *_ = (pristine / "README.md").read_text(encoding="utf-8").split("\n")
+    assert title == "# My TensorFlow Project" and description == declared["description"]
+    assert len(description.split()) > 5
+
+
 def test_no_folder_of_a_render_is_empty(pristine):
     assert [path for path in pristine.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
-def test_python_files_are_the_very_bytes_of_the_template(own_template, tmp_path):
+def test_code_and_pages_are_the_very_bytes_of_the_template(own_template, tmp_path):
     folder = own_template / "{{cookiecutter.project_slug}}"
-    (folder / "models" / "braces.py").write_text("x = f'{{ {1} }} {% {#'\n", encoding="utf-8")
+    for name in ("models/braces.py", "docs/braces.md", "docs/braces.ipynb"):
+        (folder / name).write_text("x = f'{{ {1} }} {% {#'\n", encoding="utf-8")
     project = render(own_template, tmp_path)
-    for path in project.rglob("*.py"):
+    copied = [*project.rglob("*.py"), *(project / "docs").iterdir()]
+    for path in copied:
         assert path.read_bytes() == (folder / path.relative_to(project)).read_bytes(), path
+    assert {"braces.py", "braces.md", "braces.ipynb"} <= {path.name for path in copied}
 
 
 def test_no_jinja_is_left_in_a_render(template, pristine):
@@ -256,9 +270,12 @@ def test_every_question_and_every_choice_has_human_wording(template):
     asked = {name: value for name, value in questions.items() if not name.startswith("_")}
     assert wording.keys() == asked.keys()
     for name, value in asked.items():
-        texts = wording[name] if isinstance(value, list) else {"__prompt__": wording[name]}
-        assert texts.keys() == {"__prompt__", *(value if isinstance(value, list) else [])}
-        assert all(" " in text.strip() for text in texts.values())
+        if isinstance(value, list):
+            assert wording[name].keys() == {"__prompt__", *value}
+    said = []
+    for words in wording.values():
+        said += words.values() if isinstance(words, dict) else [words]
+    assert min(len(text.split()) for text in said) > 2 and len(set(said)) == len(said)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +312,13 @@ def test_ruff_finds_nothing_in_a_render(project):
         assert done.returncode == 0, done.stdout + done.stderr
     (project / "models" / "untidy.py").write_text("import os\nx = {'a':1}\n", encoding="utf-8")
     assert [subprocess.run([*ruff, *c], cwd=project).returncode for c in commands] == [1, 1]
+
+
+def test_a_project_is_checked_by_the_rules_of_the_template(template, pristine):
+    for folder in (template, pristine):
+        about = read_toml(folder / "pyproject.toml")["tool"]["ruff"]
+        assert about["line-length"] == 100
+        assert about["lint"]["select"] == ["E", "W", "F", "I", "B", "UP"]
 
 
 def by_command(template, output, *options):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import string
+import time
 import unicodedata
 
 import pytest
@@ -172,6 +173,12 @@ def test_the_licence_has_one_line_with_who_holds_it(name, author):
     lines = file_with(LICENSE, project_name=name, author=author).split("\n")
     assert re.fullmatch(r"Copyright \(c\) 20\d\d " + re.escape(holder), lines[2])
     assert (lines[0], lines[1], lines[3], len(lines)) == ("MIT License", "", "", 22)
+
+
+def test_the_licence_has_the_year_in_which_a_project_is_made():
+    before = time.gmtime().tm_year
+    year = int(re.search(r"\(c\) (\d+) Ada Lovelace\n", file_with(LICENSE))[1])
+    assert before <= year <= time.gmtime().tm_year
 
 
 # Of the text with HOLDER for year and name. That of the GPL is the digest of gnu.org's own file;

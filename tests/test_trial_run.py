@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from render import CHECKOUT, tree
+from test_render import FILES
 
 LIVE = "{{cookiecutter.project_slug}}"
 
@@ -66,6 +67,9 @@ def test_whatever_git_ignores_is_refused_until_it_is_removed(own_template, outpu
 def test_git_ignores_the_same_in_a_project(project):
     """The template has a .gitignore of its own, so in its folder this cannot be seen."""
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    add = ["git", "add", "--all", "--verbose"]
+    added = subprocess.run(add, cwd=project, check=True, capture_output=True, text=True).stdout
+    assert sorted(re.findall("add '(.*)'", added)) == FILES.split()
     status = ["git", "status", "--porcelain", "--untracked-files=all"]
     before = subprocess.run(status, cwd=project, check=True, capture_output=True).stdout
     for path in LEFT:

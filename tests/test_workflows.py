@@ -162,6 +162,11 @@ def test_a_workflow_that_promises_less_is_seen(folder, check, old, new):
         check(mutant)
 
 
+def test_what_ci_runs_is_lint_and_all_tests_and_ends_at_the_first_failure():
+    lines = (CHECKOUT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert "set -euo pipefail" in lines and lines[-2:] == ["make lint", "make test-all"]
+
+
 def test_the_template_and_its_projects_use_the_same_actions():
     assert pins(text_of(CHECKOUT)) == pins(text_of(PROJECT))
 

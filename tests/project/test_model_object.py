@@ -157,6 +157,15 @@ def test_a_saved_model_is_a_run_that_goes_on_to_the_same_end(tmp_path):
         assert verify(model).equal
 
 
+def test_a_model_that_was_trained_beyond_max_iter_is_not_saved(small, tmp_path):
+    with make_model(small | {"max_iter": 10}) as model:
+        for _ in advance(model, 11):
+            pass
+        with pytest.raises(ValueError, match="step 11 is beyond max_iter=10"):
+            model.save()
+    assert not (tmp_path / "run").exists()
+
+
 def test_without_periodic_saves_a_run_keeps_its_first_and_last_step(tmp_path):
     config = {"model_name": "Toy", "random_seed": 3, "max_iter": 30, "eval_every": 10}
     train(config | {"result_dir": str(tmp_path / "run"), "save_every": 0})

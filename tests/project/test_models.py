@@ -12,6 +12,7 @@ from models import MODELS, ConfigError, get_model_class, make_model
 from models.basic_model import BasicModel
 from models.mnist import MNIST
 from settings import Setting
+from training import evaluation
 from training.loop import advance
 
 DIGITS = {
@@ -107,7 +108,7 @@ def test_mnist_starts_with_narrow_weights_and_zero_biases(small):
         assert not weights[f"{name}/biases"].any()
 
 
-def test_an_evaluation_averages_over_every_example(finished):
+def test_an_evaluation_averages_over_every_example(finished, monkeypatch):
     folder, _ = finished
     with make_model({"result_dir": str(folder)}) as model:
         model.restore()
@@ -115,7 +116,12 @@ def test_an_evaluation_averages_over_every_example(finished):
         arrays = model.load("valid")
         predicted = model.infer({"images": arrays["images"]})["digit"]
         expected = np.mean(predicted == arrays["labels"])
-        assert model.evaluate("valid")["accuracy"] == pytest.approx(expected, abs=1e-9)
+        at_once = model.evaluate("valid")
+        assert at_once["accuracy"] == pytest.approx(expected, abs=1e-9)
+        monkeypatch.setattr(evaluation, "BATCH", 100)  # the last part is smaller than the others
+        assert model.evaluate("valid") == pytest.approx(at_once, rel=1e-5)
+        monkeypatch.setitem(model.splits, "valid", {n: a[:700] for n, a in arrays.items()})
+        assert model.evaluate("valid") != pytest.approx(at_once, rel=1e-5)
 
 
 def test_gpu_memory_is_taken_as_it_is_needed(small):

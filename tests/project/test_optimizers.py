@@ -16,6 +16,9 @@ LR = 0.5
 def weights_after(steps, **config):
     """(the weights before, after so many steps): {name: array}."""
     with make_model({"model_name": "Line", "random_seed": 3, "lr": LR, "jit": "off"} | config) as m:
+        for variable in m.variables:
+            if variable.shape.rank == 1:  # biases are zero at first, which no decay would change
+                variable.load(np.full(variable.shape, 0.5, np.float32), m.session)
         before = m.weights()
         for _ in advance(m, steps):
             pass
@@ -64,6 +67,14 @@ def test_weight_decay_takes_a_part_of_each_matrix_beside_the_gradient(optimizer)
         if before[name].ndim > 1:
             assert np.abs(expected).max() > 0.001
         np.testing.assert_allclose(plain[name] - decayed[name], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_each_average_of_adam_decays_by_its_own_beta():
+    gradient = -changes(*weights_after(1))["hidden/weights"] / LR
+    _, after = weights_after(1, optimizer="adam", beta1=0.5, beta2=0.75)
+    for slot, expected in [("Adam", 0.5 * gradient), ("Adam_1", 0.25 * gradient**2)]:
+        (found,) = (a for name, a in after.items() if name.endswith(f"hidden/weights/{slot}"))
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
 
 
 class Table(Line):

@@ -201,6 +201,9 @@ def test_what_the_search_began_with_stays_unless_another_is_clearly_better():
     assert Scores([0.1, 0.5, 0.9], luck).order() == [0, 1]
     assert Scores([0.1, 0.5, 0.9], luck, clear).order() == [2, 0, 1]
     assert Scores([0.1], [0.1001]).order() == [1, 0] and Scores([0.1], [0.1]).order() == [0, 1]
+    # The gains are 1.9 and 2.1 standard errors.
+    assert Scores([0, 0], [2.9, 0.9]).order() == [0, 1]
+    assert Scores([0, 0], [3.1, 1.1]).order() == [1, 0]
     ledger = Scores([0.1, 0.5, 0.9], luck)
     ledger.order()
     assert ledger.results[0]["trial"] == 0  # it has no trial of its own in the search

@@ -19,6 +19,7 @@ from runs import read
 from searches import assert_same, ledger, lines_of
 
 from command_line import SEARCH, parse
+from hpsearch import search
 from hpsearch.display import Display, print_best
 from hpsearch.ledger import Outcome
 from hpsearch.page import write_search_page
@@ -122,6 +123,21 @@ def test_a_search_that_was_stopped_anywhere_goes_on_to_the_same_end(tmp_path, ca
         assert made_up_search(folder, executor) is True
         assert_same(folder, tmp_path / "straight")
         assert executor.done < total or stop == 0  # what was there was not run again
+
+
+def test_a_job_that_was_interrupted_is_no_record_and_runs_again(tmp_path, capsys):
+    class Interrupted(MadeUp):
+        """Each job is interrupted, and the next time it is not."""
+
+        def outcome(self, job):
+            begun.append(job)
+            return super().outcome(job) if begun.count(job) > 1 else Outcome("interrupted")
+
+    begun = []
+    for folder, executor in [("straight", MadeUp(0)), ("interrupted", Interrupted(0))]:
+        made_up_search(tmp_path / folder, executor, search="hyperband", confirm=0)
+    assert_same(tmp_path / "interrupted", tmp_path / "straight")
+    assert len(begun) == 2 * len(ledger(tmp_path / "straight"))
 
 
 def test_a_full_search_that_is_run_again_changes_nothing(tmp_path, capsys):
@@ -258,6 +274,20 @@ def test_a_search_without_confirmation_takes_the_best_score(tmp_path, capsys):
         print_best(folder, best)
     output = capsys.readouterr().out
     assert "other seeds" not in output and "mean" not in output
+
+
+def test_the_best_is_on_the_disk_when_a_search_ends(tmp_path, capsys, monkeypatch):
+    done = []
+    for name in ("write_json", "sync"):
+        original = getattr(search, name)
+
+        def called(path, *content, name=name, original=original):
+            done.append((name, path.name))
+            original(path, *content)
+
+        monkeypatch.setattr(search, name, called)
+    made_up_search(tmp_path / "search", MadeUp(0), search="hyperband", confirm=0)
+    assert done[-2:] == [("write_json", "best.json"), ("sync", "search")]
 
 
 def test_a_lucky_trial_is_not_believed(tmp_path, capsys):

@@ -24,6 +24,7 @@ from data.fake_digits import fake_digits
 from data.loaders import load_mnist
 from models import MODELS, make_model
 from models.mnist import MNIST
+from serving import comparison
 from serving.comparison import largest_difference
 from serving.export import export_model
 from serving.inputs import read_inputs
@@ -354,6 +355,14 @@ def test_how_far_an_export_is_from_its_model(found, expected, difference):
 def exported_line(run, folder):
     with make_model({"result_dir": str(run)}) as model:
         return export_model(model, folder)
+
+
+def test_a_file_that_answers_otherwise_is_no_export(copy_of_finished, monkeypatch, shell):
+    other = {"label": np.full(comparison.EXAMPLES, 2)}  # the answers are 0 and 1
+    monkeypatch.setitem(comparison.READERS, "model.pb", lambda *arguments: other)
+    status, _, errors = shell("--export", f"--result_dir={copy_of_finished}")
+    assert status == 1 and "model.pb does not answer as the model does" in errors
+    assert not list(copy_of_finished.glob("*export*"))
 
 
 def test_an_export_says_what_goes_in_and_out_with_digests(exported):

@@ -1,6 +1,7 @@
 """One job of a search: what it leaves, and what each failure says about the trial."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -9,10 +10,11 @@ from toy import Toy
 
 from hpsearch.halving import Job
 from hpsearch.ledger import Outcome
-from hpsearch.local import ATTEMPTS, LocalExecutor
+from hpsearch.local import LocalExecutor
 from hpsearch.trial import ModelCache, run_job
 from models import make_model
 from training import processors
+from training.signals import StopSignals
 
 
 def test_a_trial_never_opens_the_test_split(small, monkeypatch):
@@ -92,11 +94,35 @@ def test_a_model_without_memory_is_tried_again_alone(small, tmp_path, monkeypatc
     assert run_job(small, 30, models).state == "trained" and counts[:2] == [2, 1]
 
 
+def test_a_trial_that_a_signal_stops_is_interrupted_and_goes_on_later(small, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(StopSignals, "__enter__", lambda self: SimpleNamespace(received=15))
+        assert run_job(small, 30, ModelCache()) == Outcome("interrupted")
+    assert run_job(small, 30, ModelCache()).state == "trained"
+
+
 def test_a_diverged_trial_is_a_state_and_not_a_score(tmp_path):
     config = {"result_dir": str(tmp_path / "0000"), "max_iter": 300, "lr": 100.0, "random_seed": 0}
     outcome = run_job(config | {"batch_size": 30}, 300, ModelCache())  # of LinearRegression
     assert outcome.state == "diverged" and outcome.score is None
     assert "not finite at step" in outcome.reason
+
+
+def test_a_trial_whose_score_is_not_finite_has_diverged(small, monkeypatch):
+    values = {"loss": 1.0, "accuracy": float("nan")}
+    monkeypatch.setattr(Toy, "evaluate", lambda self, split: values)
+    outcome = run_job(small, 30, ModelCache())
+    assert outcome == Outcome("diverged", reason="accuracy on valid is nan at step 30")
+
+
+def test_a_model_is_used_again_for_another_learning_rate_or_folder_and_for_nothing_else(small):
+    models = ModelCache()
+    first = models.get(small)
+    for changed in ({"lr": 0.1}, {"result_dir": "other"}, {"log_every": 7}, {}):
+        assert models.get(small | changed) is first
+    for changed in ({"batch_size": 8}, {"units": 5}, {"random_seed": 8}, {"optimizer": "adam"}):
+        assert models.get(small | changed) is not first
+    models.clear()
 
 
 def test_a_trial_whose_process_dies_again_and_again_has_failed(small):
@@ -107,7 +133,7 @@ def test_a_trial_whose_process_dies_again_and_again_has_failed(small):
             if process:
                 process.kill()
             time.sleep(0.01)
-        assert future.result() == Outcome("failed", reason=f"its process died {ATTEMPTS} times")
+        assert future.result() == Outcome("failed", reason="its process died 3 times")
 
 
 def test_processes_are_as_many_as_processors_and_gpus_allow(monkeypatch):

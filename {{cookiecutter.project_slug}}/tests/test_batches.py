@@ -48,3 +48,6 @@ def test_arrays_that_nobody_can_write_are_not_copied():
     array.setflags(write=False)
     assert checked_inputs("train", {"x": array})["x"] is array
     assert checked_inputs("train", {"x": np.zeros(3)[:2]})["x"].flags.owndata
+    view = np.zeros(3)[:2]
+    view.setflags(write=False)  # its owner can still write what it is a view of
+    assert checked_inputs("train", {"x": view})["x"].flags.owndata

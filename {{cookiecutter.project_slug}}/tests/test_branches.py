@@ -1,5 +1,7 @@
 """--from_checkpoint starts a new run from a checkpoint of another."""
 
+from pathlib import Path
+
 import pytest
 from runs import digests, kept, metrics, read, train
 
@@ -65,6 +67,14 @@ def test_a_branch_that_is_begun_again_starts_where_it_began(copy_of_finished, tm
     assert list(digests(folder))[0] == 120 == read(folder, "config.json")["parent"]["step"]
 
 
+def test_a_branch_of_a_branch_has_its_own_start_and_folder(parent, tmp_path):
+    folder = tmp_path / "branch"
+    train(parent | {"step": "40", "result_dir": str(folder)}, until=60)
+    second = train({"from_checkpoint": str(folder)}, until=60)["result_dir"]
+    assert list(digests(folder)) == [40, 60] and list(digests(Path(second))) == [60]
+    assert Path(second) != folder
+
+
 def test_best_and_newest_can_be_branched_from(parent, finished, tmp_path):
     best = read(finished[0], "checkpoints/best.json")["step"]
     for step, expected in (("best", best), (None, 120)):
@@ -90,6 +100,13 @@ def test_a_branch_that_cannot_be_is_refused_and_leaves_nothing(parent, settings,
     with pytest.raises((ConfigError, FileNotFoundError), match=message):
         train(parent | settings)
     assert not results.exists()
+
+
+def test_a_copy_that_is_not_what_was_copied_is_noticed(parent, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.copyfile", lambda source, copy: copy.write_bytes(b"else"))
+    with pytest.raises(OSError, match="is not what was copied"):
+        train(parent | {"result_dir": str(tmp_path / "branch"), "max_iter": 130})
+    assert digests(tmp_path / "branch") == {}
 
 
 def test_a_branch_into_its_parents_folder_is_refused(copy_of_finished, tmp_path):

@@ -1,5 +1,6 @@
 """Checkpoints are whole, are checked, and are kept as asked."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from models import make_model
 from training import checkpoints
 from training.checkpoints import Checkpoints
 from training.digests import digests as digests_of
+from training.files import sha256
 
 
 def test_files_of_a_save_that_was_cut_short_are_removed(copy_of_finished):
@@ -50,7 +52,7 @@ def test_a_checkpoint_is_on_the_disk_before_its_line_and_the_line_before_the_poi
 
 
 def test_old_checkpoints_go_across_restarts_and_the_best_one_stays(small, tmp_path, monkeypatch):
-    values = iter([0.5, 0.9, 0.8, 0.7, 0.6, 0.5])
+    values = iter([0.5, 0.9, 0.9, 0.7, 0.6, 0.5])  # of equals the first is the best
 
     def evaluated(self, split):
         return {"loss": 1.0, "accuracy": next(values, 0.0) if split == "valid" else 1.0}
@@ -125,6 +127,12 @@ def flipped(content):
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
+def test_a_digest_is_that_of_the_whole_file(tmp_path):
+    content = b"0123456789" * 300_000  # three blocks
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("file", ["model.ckpt-120.data-00000-of-00001", "model.ckpt-120.index"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
@@ -157,11 +165,11 @@ def test_a_run_does_not_need_its_small_files_to_go_on(copy_of_finished, file, da
 
 def test_a_line_that_names_files_of_others_is_left_out(copy_of_finished):
     ledger, precious = copy_of_finished / "checkpoints" / "checkpoints.jsonl", "../metrics.jsonl"
-    records = lines(ledger)
+    records, before = lines(ledger), metrics(copy_of_finished)
     records[0]["files"] = {precious: "0"}
     ledger.write_text("".join(json.dumps(record) + "\n" for record in records))
     train({"result_dir": str(copy_of_finished), "max_iter": 200, "max_to_keep": 1})
-    assert (copy_of_finished / "metrics.jsonl").exists()
+    assert metrics(copy_of_finished)[: len(before)] == before  # not removed as an old checkpoint
 
 
 def test_a_run_without_a_usable_checkpoint_never_starts_again_in_silence(copy_of_finished):
@@ -219,6 +227,13 @@ def test_any_kept_checkpoint_can_be_opened_and_another_lists_those(finished):
         assert [model.restore(step) for step in (40, 120, None)] == [40, 120, 120]
         with pytest.raises(FileNotFoundError, match="--step=50 is not kept.*0, 40, 80, 120"):
             model.restore(50)
+
+
+def test_a_damaged_checkpoint_that_is_asked_for_is_refused(copy_of_finished):
+    DAMAGES["flipped"](copy_of_finished / "checkpoints" / "model.ckpt-80.index")
+    with make_model({"result_dir": str(copy_of_finished)}) as model:
+        with pytest.raises(ValueError, match="checkpoint of step 80 is damaged"):
+            model.restore(80)
 
 
 @pytest.mark.parametrize("also", ["status.json", "metrics.jsonl"])

@@ -40,7 +40,8 @@ def test_max_iter_is_a_total_that_may_be_raised(small, tmp_path):
     assert digests(folder) == digests(tmp_path / "straight")
     with pytest.raises(ConfigError, match="max_iter=80.*step 120 already"):
         train({"result_dir": str(folder), "max_iter": 80})
-    assert read(folder, "config.json")["config"]["max_iter"] == 120
+    content = read(folder, "config.json")
+    assert content["config"]["max_iter"] == 120 and len(content["resumed"]) == 2
 
 
 def test_a_resumed_run_takes_what_is_not_given_from_its_config(small, tmp_path):
@@ -52,8 +53,9 @@ def test_a_resumed_run_takes_what_is_not_given_from_its_config(small, tmp_path):
         assert model.config["log_every"] == 1
 
 
-def test_pausing_at_no_step_trains_none(small):
+def test_pausing_at_no_step_trains_none_and_beyond_the_end_no_more_than_to_the_end(small):
     assert train(small, until=0)["step"] == 0
+    assert train(small, until=500)["step"] == 120
 
 
 def test_a_signal_during_the_start_trains_no_step(small, monkeypatch):
@@ -150,6 +152,7 @@ def test_a_signal_that_is_ignored_stays_so_as_nohup_asks():
         before = signal.signal(signal.SIGTERM, handler)
         with StopSignals() as stop:
             os.kill(os.getpid(), signal.SIGTERM)
+            assert signal.getsignal(signal.SIGTERM) == handler  # of a second signal
         signal.signal(signal.SIGTERM, before)
         assert stop.received == seen
 

@@ -13,6 +13,7 @@ from runs import digests, metrics, read, train
 
 from models import make_model
 from training.folders import new_folder
+from training.metrics import Metrics
 from training.run import Run
 from training.status import Status
 
@@ -43,6 +44,22 @@ def test_a_finished_run_holds_everything(finished, small):
     assert list(digests(folder)) == [0, 40, 80, 120]
     pointer = (folder / "checkpoints" / "checkpoint").read_text()
     assert pointer == 'model_checkpoint_path: "model.ckpt-120"\n'
+
+
+def test_the_last_step_is_recorded_and_evaluated_wherever_it_falls(small, tmp_path):
+    train(small | {"max_iter": 50})
+    records = [(r["step"], r["split"]) for r in metrics(tmp_path / "run")]
+    evaluated = ["train", "train_sample", "valid"]
+    expected = [(20, "train"), *((step, split) for step in (40, 50) for split in evaluated)]
+    assert records == [*expected, (50, "test")]
+
+
+def test_what_is_recorded_of_a_split_is_what_the_model_reaches_on_it(finished):
+    folder, result = finished
+    with make_model({"result_dir": str(folder)}) as model:
+        splits = {split: model.evaluate(split) for split in ("train_sample", "valid", "test")}
+    assert {split: result[split] for split in splits} == splits
+    assert len({values["loss"] for values in splits.values()}) == 3
 
 
 def test_making_a_model_writes_nothing(small, tmp_path):
@@ -129,6 +146,22 @@ def test_a_run_that_cannot_go_on_says_so_in_its_status(small, monkeypatch, tmp_p
     status = read(tmp_path / "run", "status.json")
     assert status["status"] == "failed" and "No space left" in status["reason"]
     assert train(small)["status"] == "complete"
+
+
+def test_a_value_that_is_not_finite_is_null_in_the_records(tmp_path):
+    Metrics(tmp_path).add(("valid", 3, {"loss": float("nan"), "a": -float("inf"), "b": 0.5}))
+    line = '{"step": 3, "split": "valid", "loss": null, "a": null, "b": 0.5}\n'
+    assert (tmp_path / "metrics.jsonl").read_text() == line
+
+
+def test_who_holds_a_folder_is_said_only_while_it_says_that_it_is_running(tmp_path):
+    status = Status(tmp_path)
+    assert status.holder() == "another process"  # which has written nothing yet
+    status.start()
+    status.write("running", 0)
+    assert status.holder().startswith(f"process {os.getpid()} on ")
+    status.write("complete", 0)
+    assert status.holder() == "another process"
 
 
 def test_the_seconds_of_a_run_are_those_of_all_its_processes(tmp_path):

@@ -33,6 +33,12 @@ def test_a_fixed_parameter_wins_and_leaves_the_others_as_drawn():
         Toy.get_random_config({"lrr": 0.5}, 1)
 
 
+def test_a_models_own_number_of_steps_and_between_evaluations_are_its_defaults():
+    own = type("Own", (Toy,), {"max_iter": 77, "eval_every": 7})
+    defaults = {setting.name: setting.default for setting in own.settings()}
+    assert (defaults["max_iter"], defaults["eval_every"]) == (77, 7)
+
+
 def test_a_callers_config_stays_as_it_is(small):
     before = json.dumps(small)
     with make_model(small) as model:
@@ -55,6 +61,18 @@ def test_settings_of_any_type_are_checked_and_drawn():
             setting.check(value)
 
 
+def test_a_log_scale_draws_as_often_from_each_power_and_integers_reach_both_ends():
+    random = np.random.default_rng(0)
+    rate = Setting("lr", float, 0.1, "", search=(1e-4, 1.0))
+    for scale, middle in [("log", 1e-2), ("linear", 0.5)]:
+        drawn = [rate._replace(scale=scale).draw(random) for _ in range(1000)]
+        assert 400 < sum(value < middle for value in drawn) < 600
+        assert 1e-4 <= min(drawn) and max(drawn) <= 1.0
+    units = Setting("units", int, 8, "", search=(1, 2))
+    drawn = [units.draw(random) for _ in range(1000)]
+    assert 400 < drawn.count(1) < 600 and 400 < drawn.count(2) < 600
+
+
 def test_a_text_of_the_shell_becomes_a_value_of_the_type():
     for kind, text, value in [
         (int, "12", 12), (float, "1e-3", 0.001), (str, "12", "12"), (bool, "false", False),
@@ -75,6 +93,7 @@ def test_what_is_not_given_comes_from_the_run_then_from_its_parent_then_from_the
     assert (config["a"], config["b"], config["c"]) == (5, 2, 3)
     config = complete_config("Any", table, {"a": 5, "from_checkpoint": "parent"}, {}, {"b": 7})
     assert (config["a"], config["b"], config["c"]) == (5, 7, 3)
+    assert complete_config("Any", table, {"a": 0}, {}, {})["a"] == 0
     recorded = {"a": 8, "b": 9, "result_dir": "run"}
     config = complete_config("Any", table, {"a": 5, "result_dir": "run"}, recorded, {})
     assert (config["a"], config["b"], config["c"]) == (5, 9, 3)
