@@ -88,7 +88,7 @@ def spoil(how):
     if how == "state":
         batches.epoch_order = functools.lru_cache(maxsize=2)(carried_order)
     if how == "order":
-        sys.modules["models.basic_model"].batch_rows = order_from_start(batches.batch_rows)
+        batches.batch_rows = order_from_start(batches.batch_rows)
 
 
 def kill_before_line(number, count):
