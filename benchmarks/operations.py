@@ -33,7 +33,8 @@ def microseconds(operation, jit, threads):
     import tensorflow as tf
 
     from training import compilation
-    from training.steps import CompiledLoop, on_device
+    from training.feeding import on_device
+    from training.steps import CompiledLoop
 
     shape, shapes, function = operation
     rng, v1 = np.random.default_rng(0), tf.compat.v1
@@ -42,7 +43,7 @@ def microseconds(operation, jit, threads):
     with tf.Graph().as_default() as graph:
         first = [0.1 * rng.standard_normal(s, np.float32) for s in shapes]
         weights = [v1.get_variable(f"w{i}", initializer=w) for i, w in enumerate(first)]
-        data, fill, feed = on_device({"values": examples})
+        data, fill, placeholders = on_device({"values": examples})
 
         def step(batch):
             values = tf.ensure_shape(batch["values"], [BATCH_SIZE, *shape])
@@ -54,7 +55,8 @@ def microseconds(operation, jit, threads):
 
         loop = CompiledLoop(step, data, weights, BATCH_SIZE, jit)
         with v1.Session() as session:
-            session.run([v1.global_variables_initializer(), fill], feed)
+            session.run(v1.global_variables_initializer())
+            session.run(fill, {placeholders["values"]: examples})
             loop.run(session, orders[:1], {})  # compiles
             seconds = timed(loop, session, orders[:2])
             count = int(min(STEPS, max(2, SECONDS / seconds)))

@@ -31,7 +31,6 @@ data/download.py
 data/fake_digits.py
 data/loaders.py
 data/raw/.gitkeep
-data/records.py
 docs/checkpoints.md
 docs/coming-from-keras.md
 docs/coming-from-tensorflow-1.md
@@ -141,6 +140,7 @@ training/preparation.py
 training/processors.py
 training/progress.py
 training/provenance.py
+training/records.py
 training/repeatable.py
 training/run.py
 training/run_page.py

@@ -16,6 +16,7 @@ ROWS = [
         "training.drawing",
         "training.messages",
         "training.processors",
+        "training.records",
         "training.signals",
     ],
     [

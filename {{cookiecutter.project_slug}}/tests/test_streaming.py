@@ -6,10 +6,10 @@ import tensorflow as tf
 from runs import digests, metrics, train
 from toy import Toy
 
-from data.records import records, shards, tfrecords
 from models import MODELS
 from training import feeding
 from training.batches import WINDOW, batch_rows, checked_inputs
+from training.records import records, shards, tfrecords
 
 STEPS = 7  # in a block; saving, logging and the epochs of the toy fall between its ends
 

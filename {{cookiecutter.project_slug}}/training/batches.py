@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data.records import Column
+from training.records import Column
 
 LARGE = 2**30  # bytes of a split; above, it is streamed, and checked when it is read
 PART = 2**20  # values that are checked at a time

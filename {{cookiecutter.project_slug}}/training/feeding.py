@@ -19,11 +19,28 @@ BLOCK_BYTES = 2**25  # 32 MB of batches are read at a time
 READERS = 4  # threads, of which a disk serves several as fast as one
 
 
-class Feed:
-    """Variables on the device that steps read from: the whole arrays, or the next batches.
+def on_device(arrays: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict]:
+    """Variables for examples that look like those of arrays, in any number, and what fills them.
 
     They are in no collection, hence in no checkpoint, and keep the arrays' dtypes: images stay
-    bytes. waited: the seconds for which training has waited for data.
+    bytes. Returns ({name: variable}, op, {name: placeholder}).
+    """
+    variables, placeholders, assignments = {}, {}, []
+    for name, array in arrays.items():
+        shape = tf.TensorShape([None, *array.shape[1:]])
+        placeholders[name] = tf.compat.v1.placeholder(array.dtype, shape)
+        variables[name] = tf.compat.v1.Variable(
+            tf.zeros([0, *array.shape[1:]], array.dtype),  # never run
+            name=name, shape=shape, trainable=False, collections=[], use_resource=True,
+        )  # fmt: skip
+        assignments.append(variables[name].assign(placeholders[name], read_value=False))
+    return variables, tf.group(*assignments), placeholders
+
+
+class Feed:
+    """What brings the data to the variables that steps read: the whole arrays, or the next batches.
+
+    waited: the seconds for which training has waited for data.
     """
 
     def __init__(self, model, steps: int):
@@ -34,16 +51,7 @@ class Feed:
         bytes_per_step = total_bytes(self.arrays) / model.examples * self.size
         self.steps = max(1, min(steps, int(BLOCK_BYTES / bytes_per_step))) if streamed else None
         self.readers = ThreadPoolExecutor(READERS, "reader") if streamed else None
-        self.variables, self.placeholders = {}, {}
-        for name, array in self.arrays.items():
-            shape = tf.TensorShape([None, *array.shape[1:]])
-            self.placeholders[name] = tf.compat.v1.placeholder(array.dtype, shape)
-            self.variables[name] = tf.compat.v1.Variable(
-                tf.zeros([0, *array.shape[1:]], array.dtype),  # never run
-                name=name, shape=shape, trainable=False, collections=[], use_resource=True,
-            )  # fmt: skip
-        pairs = [(v, self.placeholders[name]) for name, v in self.variables.items()]
-        self.fill = tf.group(*(v.assign(fed, read_value=False) for v, fed in pairs))
+        self.variables, self.fill, self.placeholders = on_device(self.arrays)
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Copy arrays to the device."""
