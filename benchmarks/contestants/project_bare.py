@@ -21,7 +21,7 @@ def main(data="device"):
             for _ in advance(model, epoch * contest.STEPS_PER_EPOCH):
                 pass
             epoch_ends()
-            waited.append(model.feed.waited)
+            waited.append(model.feed.waited or 0.0)
         share = (waited[-1] - waited[0]) / (epoch_ends.times[-1] - epoch_ends.times[0])
         epoch_ends.report(model.evaluate("test")["accuracy"], input_wait=share)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from runs import digests, metrics, train
+from runs import digests, lines, metrics, train
 from toy import Toy
 
 from models import MODELS
@@ -96,6 +96,8 @@ def test_records_give_the_bits_of_arrays_on_the_device(straight, tmp_path, monke
     expected, recorded, config = straight
     monkeypatch.setattr(Stored, "kind", kind)
     assert train(config | {"data": "stream"})["status"] == "complete"
+    steps = [r for r in lines(tmp_path / "other" / "metrics.jsonl") if r["split"] == "train"]
+    assert steps and all(0 <= record["input_wait"] <= 1 for record in steps)
     assert digests(tmp_path / "other") == expected
     assert metrics(tmp_path / "other") == recorded
 

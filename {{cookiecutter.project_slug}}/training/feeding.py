@@ -40,14 +40,15 @@ def on_device(arrays: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict
 class Feed:
     """What brings the data to the variables that steps read: the whole arrays, or the next batches.
 
-    waited: the seconds for which training has waited for data.
+    waited: the seconds for which training has waited for data; None if it is on the device.
     """
 
     def __init__(self, model, steps: int):
         """steps: how many the loop trains at a time, at most."""
-        self.model, self.waited, self.block, self.next = model, 0.0, None, None
+        self.model, self.block, self.next = model, None, None
         self.arrays, self.size = model.load("train"), model.config["batch_size"]
         streamed = model.config["data"] == "stream"
+        self.waited = 0.0 if streamed else None
         bytes_per_step = total_bytes(self.arrays) / model.examples * self.size
         self.steps = max(1, min(steps, int(BLOCK_BYTES / bytes_per_step))) if streamed else None
         self.readers = ThreadPoolExecutor(READERS, "reader") if streamed else None

@@ -172,8 +172,7 @@ def log_losses(model, step, losses, run, progress):
         config = run.config
         steps = enumerate(losses.tolist(), start=step - len(losses) + 1)
         due = {at: loss for at, loss in steps if is_due(at, config["log_every"], config)}
-        waited = model.feed.waited if config["data"] == "stream" else None
-        run.log_losses(due, progress.report(step, float(losses[-1]), due, waited))
+        run.log_losses(due, progress.report(step, float(losses[-1]), due, model.feed.waited))
 
 
 def evaluate_and_show(model) -> dict[str, Values]:

@@ -36,7 +36,7 @@ class Column:
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         if isinstance(rows, slice):
-            rows = np.arange(len(self))[rows] if rows.step else np.arange(*rows.indices(len(self)))
+            rows = np.arange(*rows.indices(len(self)))
         return self.read(np.asarray(rows, np.int64))[self.name]
 
 
