@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+PROJECT = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}"
 LIMIT, SIZE = 2**30, 5 * 2**30  # bytes
 PROGRAM = """
 import resource, sys
@@ -41,8 +43,6 @@ with models.make_model({"model_name": "Large", "threads": 2, "max_iter": 300, "e
 
 def train(tmp_path, how, folder):
     """Train on zeros in files, as memory maps or as arrays in memory; in a process with a limit."""
-    from conftest import PROJECT
-
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", PROGRAM, how, str(LIMIT), str(SIZE), str(folder)]
     return subprocess.run(
