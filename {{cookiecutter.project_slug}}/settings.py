@@ -138,6 +138,10 @@ RUN_SETTINGS = (
             "(default: what suits the model)", choices=("loop", "step", "off")),
     Setting("threads", int, 0, "processor threads; 0: as many as processors may be used, in a "
             "search 1 for each trial", 0, 1024),
+    Setting("nb_workers", int, 1, "processes that train together, each on a share of every batch; "
+            "TF_CONFIG names those of several machines", 1, 10**4, goes_with=("training",)),
+    Setting("worker_timeout", float, 600.0, "seconds to wait for another worker", 1, 1e6,
+            resumable=True, goes_with=("training", "verify")),
     Setting("deterministic", bool, False, "equal bits on a GPU too, more slowly"),
     Setting("debug", bool, False, "print settings and variables; name the first operation that "
             "is not finite; show tracebacks", resumable=True),

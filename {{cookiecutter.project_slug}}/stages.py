@@ -1,6 +1,7 @@
 """The stages of the command line, one function each: what main.py runs."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from serving.export import export_model
 from serving.inputs import read_inputs
 from serving.outputs import check_format, write_predictions
 from settings import ConfigError
-from training import folders, loop, verification
+from training import folders, loop, verification, workers
 from training.checkpoints import Checkpoints
 from training.config import parse_step
 from training.evaluation import SAMPLE, count_examples
@@ -25,6 +26,8 @@ from training.provenance import recorded_config
 from training.run import Run
 from training.speed import advice
 from training.status import Status
+
+STATUSES = {"complete": 0, "diverged": 3}  # what train exits with; 128 + signal if interrupted
 
 
 def run(model_class: type, given: dict) -> int:
@@ -41,6 +44,8 @@ def run(model_class: type, given: dict) -> int:
         return show_board(given)
     asked = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
     config = {"model_name": model_class.__name__} | given
+    if asked not in ([], ["verify"]):
+        os.environ.pop("TF_CONFIG", None)  # what does not train runs in this process alone
     if not asked:
         model_class.complete(config)  # its errors come before the import of TensorFlow
         return train(config)
@@ -57,6 +62,9 @@ def train(config):
     print("Importing TensorFlow ...", flush=True)  # seconds in which nothing else is seen
     with make_model(config) as model:
         result = model.train()
+        if model.place:  # the chief says the rest
+            print(f"The chief has ended at step {result['step']}: {result['status']}")
+            return STATUSES.get(result["status"], 128 + (result["signal"] or 0))
         is_complete = result["status"] == "complete"
         warning = not_improved(model, result) if is_complete else ""
         faster = advice(model) if is_complete and model.config["debug"] else ""
@@ -155,8 +163,11 @@ def verify(config):
     """Train a run again, compare it with what is recorded, and print the verdict."""
     config = get_model_class(config).complete(config)
     with make_model(config | UNLOADED) as model:  # whatever has become of its checkpoints
+        if model.place:
+            return workers.follow(model)["status"]
         model.config = config
         verdict = verification.verify(model)
+        workers.end(model, {"status": 0 if verdict.equal else 1})
     for line in verdict.lines:
         print(line)
     return 0 if verdict.equal else 1

@@ -7,7 +7,7 @@ tests/test_every_model.py tests it.
 from typing import Any
 
 from settings import ConfigError, nearest
-from training import repeatable
+from training import cluster, repeatable
 from training.provenance import recorded_config
 
 with repeatable.seeded(0):  # what a model's file draws when it is imported is always the same
@@ -32,5 +32,9 @@ def get_model_class(config: dict[str, Any]) -> type[BasicModel]:
 
 
 def make_model(config: dict[str, Any]) -> BasicModel:
-    """Build a model, ready to train; what the config leaves out is completed. Writes nothing."""
+    """Build a model, ready to train; what the config leaves out is completed. Writes nothing.
+
+    On a worker of a cluster, TF_CONFIG, this waits for all others, and the chief's config holds.
+    """
+    config = cluster.shared(config, lambda own: get_model_class(own).complete(own))
     return get_model_class(config)(config)

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from models import layers
 from settings import RUN_SETTINGS, ConfigError, Setting, random_config
-from training import contract, evaluation, loop, optimizers, preparation, processors, variables
+from training import cluster, collectives, contract, evaluation, loop, optimizers, preparation
+from training import processors, variables, workers
 from training.batches import random_stream
 from training.checkpoints import Checkpoints
 from training.config import complete_config
@@ -47,6 +48,7 @@ class BasicModel:
     build_graph = preparation.build_graph
     truncated_normal, variable = variables.truncated_normal, variables.variable
     dropout, eager, update = variables.dropout, variables.eager, optimizers.update
+    mean_of_workers = collectives.mean
     evaluate, infer = evaluation.evaluate, evaluation.infer
     session = functools.cached_property(preparation.session)
     load = preparation.load
@@ -122,6 +124,9 @@ class BasicModel:
         self.config = self.complete(config)
         self.compiled_loop, self.feed, self.graph_sha256 = None, None, None
         self.step, self.asked_step = 0, None  # the latter from config["step"]
+        self.cluster = cluster.joined if self.config["nb_workers"] > 1 else None
+        self.place = self.cluster.task.index if self.cluster else 0  # of this worker
+        self.is_new = True  # whether its weights have been set since the last step
         self.defaults = None  # an ExitStack within `with model:`
         preparation.build(self)
         loop.load_checkpoint(self, config.get("step"))
@@ -177,7 +182,7 @@ class BasicModel:
     def init(self) -> None:
         """Give every variable its initial value: the same one for the same seed."""
         self.session.run(self.initializers)
-        self.step = 0
+        self.step, self.is_new = 0, True
 
     def prepare_steps(self) -> None:
         """Bring training data to the device and compile the steps, without training."""
@@ -186,6 +191,8 @@ class BasicModel:
             self.load("valid")  # its errors, too, come before training
             if contract.has_own_metrics(self):
                 self.evaluate("valid")  # and those of metrics_of_split
+            if self.cluster:
+                workers.compare_setup(self)
 
     def learn_from_epoch(self, stop: int | None = None) -> np.ndarray:
         """Train on the next batches, up to step `stop` or for about a second.
@@ -199,13 +206,19 @@ class BasicModel:
             epoch = self.examples // self.config["batch_size"]
             return np.concatenate([*loop.advance(self, self.step - self.step % epoch + epoch)])
         rows = self.feed.rows(self.step, min(stop - self.step, self.compiled_loop.limit))
-        began = time.perf_counter()
-        losses, finite = self.compiled_loop.run(self.session, rows, {self.lr: self.config["lr"]})
+        workers.lead(self, len(rows))
+        began, feed = time.perf_counter(), {self.lr: self.config["lr"]}
+        feed |= {self.worker: self.place} if self.cluster else {}
+        losses, finite = self.together(self.compiled_loop.run, self.session, rows, feed)
         self.compiled_loop.adapt(len(losses), time.perf_counter() - began)
         self.step += len(losses)
         if not (finite and np.isfinite(losses).all()):
             raise Diverged(losses)
         return losses
+
+    def together(self, function, *arguments):
+        """Call what meets the other workers, if there are any."""
+        return (self.cluster.call if self.cluster else lambda f, *a: f(*a))(function, *arguments)
 
     def train(self, until: int | None = None, final: bool = True) -> loop.Result:
         """Train up to step max_iter (or pause at `until`) in a run folder; see training/loop.py.
@@ -217,7 +230,9 @@ class BasicModel:
                 f"--step={self.asked_step}: training goes on from the newest checkpoint; to start "
                 f"from this one, name its folder as from_checkpoint and another as result_dir"
             )
-        return loop.train(self, Run(self.config), until, final)
+        if self.place:
+            return workers.follow(self)
+        return workers.end(self, loop.train(self, Run(self.config), until, final))
 
     def weights(self) -> Arrays:
         """All saved variables, optimizer and global step included."""

@@ -110,7 +110,7 @@ class Checkpoints:
         self.check_fit(record["step"], model.saved)
         with model.graph.as_default():
             model.saver.restore(model.session, self.prefix(record["step"]))
-        model.step = record["step"]
+        model.step, model.is_new = record["step"], True
         if self.config["debug"]:
             log.info(f"Loaded {self.prefix(model.step)}")
 

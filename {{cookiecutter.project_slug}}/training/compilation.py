@@ -11,6 +11,7 @@ runs of one model could then differ: the three give weights that differ in the l
 import tensorflow as tf
 
 from settings import ConfigError
+from training.contract import has_own_step
 from training.steps import all_nodes
 
 # For these and their gradients, XLA takes 2 to 400 times as long as TensorFlow, in a loop on a CPU.
@@ -27,8 +28,18 @@ ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedS
                      "SparseSegment", "ResourceSparseApply")  # fmt: skip
 
 
-def suitable(graph, config: dict) -> tuple[str, str]:
-    """The --jit that suits the training step in a graph: (its value, the reason or "")."""
+def suitable(model) -> tuple[str, str]:
+    """The --jit that suits the training step of a model: (its value, the reason or "")."""
+    chosen, reason = suits(model.graph, model.config)
+    if chosen != "off" and model.config["nb_workers"] > 1:
+        if has_own_step(model):
+            return "off", "the workers exchange gradients within train_step"
+        return "step", reason or "the workers exchange gradients between steps"
+    return chosen, reason
+
+
+def suits(graph, config):
+    """The --jit for the operations in a graph: (its value, the reason or "")."""
     if config["device"] != "cpu" and tf.config.list_physical_devices("GPU"):
         return "loop", ""
     nodes = all_nodes(graph, "optimizer/")  # where contract.build_step builds a step

@@ -46,13 +46,18 @@ class Feed:
     def __init__(self, model, steps: int):
         """steps: how many the loop trains at a time, at most."""
         self.model, self.block, self.next = model, None, None
-        self.arrays, self.size = model.load("train"), model.config["batch_size"]
+        self.arrays = model.load("train")
+        self.size = model.config["batch_size"] // model.config["nb_workers"]
         streamed = model.config["data"] == "stream"
         self.waited = 0.0 if streamed else None
         bytes_per_step = total_bytes(self.arrays) / model.examples * self.size
         self.steps = max(1, min(steps, int(BLOCK_BYTES / bytes_per_step))) if streamed else None
         self.readers = ThreadPoolExecutor(READERS, "reader") if streamed else None
         self.variables, self.fill, self.placeholders = on_device(self.arrays)
+
+    def share(self, step, count):
+        """The rows of the training arrays in this worker's share of some batches."""
+        return model_rows(self.model, step, count)[:, self.model.place * self.size :][:, : self.size]
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Copy arrays to the device."""
@@ -61,13 +66,14 @@ class Feed:
     def rows(self, step: int, count: int) -> np.ndarray:
         """The rows of the variables that make the batches of steps step, ..., step + count - 1.
 
-        Integers [count, batch_size], or [fewer, batch_size] at the end of a block.
+        Integers [count, batch_size], or [fewer, batch_size] at the end of a block; on a worker of
+        a cluster its share, [count, batch_size / nb_workers].
         """
         if self.steps is None:
             if self.block is None:
                 self.load(self.arrays)
                 self.block = 0
-            return model_rows(self.model, step, count)
+            return self.share(step, count)
         block, first = divmod(step, self.steps)
         if block != self.block:
             self.load(self.read(block))
@@ -89,7 +95,7 @@ class Feed:
 
     def begin(self, block):
         """Begin to read a block: ({name: array to be filled}, what the threads do)."""
-        rows = model_rows(self.model, block * self.steps, self.steps).ravel()
+        rows = self.share(block * self.steps, self.steps).ravel()
         found = {n: np.empty([len(rows), *a.shape[1:]], a.dtype) for n, a in self.arrays.items()}
         ends = np.linspace(0, len(rows), READERS + 1).astype(int)
 

@@ -6,6 +6,8 @@ graph.
 
 import tensorflow as tf
 
+from training.collectives import mean
+
 OPTIMIZERS = {  # from the learning rate and the config
     "sgd": lambda lr, config: tf.compat.v1.train.GradientDescentOptimizer(lr),
     "momentum": lambda lr, config: tf.compat.v1.train.MomentumOptimizer(lr, config["momentum"]),
@@ -44,19 +46,23 @@ def dense(gradients: list) -> list:
     return [g if g is None else tf.convert_to_tensor(g) for g in gradients]
 
 
-def update(model, loss: "tf.Tensor") -> "tf.Operation":
-    """Build one step of the optimizer along the gradients of a loss.
+def gradients(model, loss: "tf.Tensor") -> list:
+    """The gradient of a loss for each trainable variable; None where there is none."""
+    config, found = model.config, tf.gradients(loss, model.variables)
+    is_whole = config["clip_norm"] or config["nb_workers"] > 1
+    return dense(found) if is_whole or config["optimizer"] == "momentum" else found  # as XLA wants
+
+
+def apply(model, gradients: list) -> "tf.Operation":
+    """Build one step of the optimizer along gradients, one for each trainable variable or None.
 
     --clip_norm shortens all gradients together (Pascanu et al., 2013). --weight_decay takes away a
     part of each weight that has a gradient: with adam this is AdamW (Loshchilov and Hutter, 2019).
     Biases and scales, which have one axis, do not decay.
     """
-    config, gradients = model.config, tf.gradients(loss, model.variables)
-    if config["clip_norm"] or config["optimizer"] == "momentum":  # XLA has none for rows
-        gradients = dense(gradients)
+    config, decays = model.config, []
     if config["clip_norm"]:
         gradients, _ = tf.clip_by_global_norm(gradients, config["clip_norm"])
-    decays = []
     if config["weight_decay"]:
         part = learning_rate(model) * config["weight_decay"]
         known = [(g, v) for g, v in zip(gradients, model.variables, strict=True) if g is not None]
@@ -65,3 +71,8 @@ def update(model, loss: "tf.Tensor") -> "tf.Operation":
     with tf.control_dependencies(decays):
         pairs = zip(gradients, model.variables, strict=True)
         return model.optimizer.apply_gradients(pairs, global_step=model.global_step)
+
+
+def update(model, loss: "tf.Tensor") -> "tf.Operation":
+    """Build one step of the optimizer along the gradients of a loss, averaged over all workers."""
+    return apply(model, mean(model, gradients(model, loss)))

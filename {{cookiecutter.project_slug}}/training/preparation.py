@@ -1,6 +1,7 @@
 """From a model to its graph, and to its compiled steps with the training data on the device."""
 
 import contextlib
+import itertools
 import logging
 import re
 
@@ -8,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError
-from training import contract, device, optimizers, variables
+from training import contract, device, optimizers, variables, workers
 from training.batches import checked_inputs, description, is_stored, without_examples
+from training.collectives import build_sharing
 from training.compilation import ANNOUNCED, check_order_of_sums, suitable
 from training.digests import weights_sha256
 from training.feeding import Feed
@@ -69,6 +71,10 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     v1 = tf.compat.v1
     model.global_step = v1.train.create_global_step()
     model.lr = v1.placeholder(tf.float32, [], "lr")
+    model.collective_keys = itertools.count(1)
+    model.worker = None
+    if model.config["nb_workers"] > 1:
+        model.worker = v1.placeholder_with_default(np.int64(0), [], "worker")
     model.batch = {
         name: v1.placeholder(array.dtype, [None, *array.shape[1:]], name)
         for name, array in examples.items()
@@ -86,6 +92,8 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.needed = needed_inputs(model)
     contract.check_methods(model)
     model.variables = v1.trainable_variables()
+    known = {id(v) for v in (model.global_step, *model.variables)}
+    model.state = [v for v in v1.global_variables() if id(v) not in known]
 
     model.optimizer = optimizers.make_optimizer(model)
     gradients = gradients_of(model.evaluation_loss, model.variables)
@@ -104,6 +112,9 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.saved = {v.op.name: v for v in v1.global_variables()}
     contract.check_saved(model)
     model.initializers = v1.global_variables_initializer()
+    if model.config["nb_workers"] > 1:
+        with tf.name_scope("workers"):
+            model.sharing = build_sharing(model)
 
 
 def needed_inputs(model) -> list[str]:
@@ -119,7 +130,10 @@ def needed_inputs(model) -> list[str]:
 
 def session(model) -> "tf.compat.v1.Session":
     """The session, opened when it is first used, with the initial values of all variables."""
-    opened = tf.compat.v1.Session("", model.graph, device.session_config(model.config))
+    if model.cluster:
+        opened = model.cluster.open(model.graph)
+    else:
+        opened = tf.compat.v1.Session("", model.graph, device.session_config(model.config))
     try:
         opened.run(model.initializers)
     except BaseException:  # for example, out of memory
@@ -153,11 +167,13 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
     Returns the loop and its --jit: what is given, or what suits the model and XLA can compile.
     """
     size, wanted = model.config["batch_size"], model.config["jit"]
+    if model.config["nb_workers"] > 1:
+        workers.check(model)
     if size > model.examples:
         raise ConfigError(
             f"--batch_size={size} is more than the {model.examples} training examples"
         )
-    chosen, reason = (wanted, "") if wanted else suitable(model.graph, model.config)
+    chosen, reason = (wanted, "") if wanted else suitable(model)
     if chosen != "off" or reason:  # it takes a while, or was not asked for
         log.info(ANNOUNCED[chosen] + (f", --jit={chosen}: {reason}" if reason else " ..."))
     model.config["data"] = model.config["data"] or (
@@ -172,8 +188,8 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
                 check_order_of_sums(model.graph, model.config)
             if not model.graph_sha256:  # no other loop is in the graph yet
                 check_second_build(model, jit)
-            no_rows = np.zeros([0, size])  # it compiles, and trains nothing
-            loop.run(model.session, no_rows, {model.lr: 0.0})
+            no_rows = np.zeros([0, model.feed.size])  # it compiles, and trains nothing
+            model.together(loop.run, model.session, no_rows, {model.lr: 0.0})
             return loop, jit
         except tf.errors.OpError as error:
             is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
@@ -187,15 +203,17 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
 def build_feed(model):
     """Build variables for the training data; see training/feeding.py."""
     with model.graph.as_default(), tf.name_scope("training_data"):
-        return Feed(model, chunk_steps(model.config["batch_size"]))
+        return Feed(model, chunk_steps(model.config["batch_size"] // model.config["nb_workers"]))
 
 
 def build_loop(model, data, jit):
     """Build the loop over train_step, which reads the variables of the training arrays."""
-    size, saved = model.config["batch_size"], model.saved.values()
-    seed = model.config["random_seed"]
+    step, seed, saved = model.train_step, model.config["random_seed"], model.saved.values()
+    size = model.config["batch_size"] // model.config["nb_workers"]
     with model.graph.as_default(), tf.name_scope("training"), seeded(seed):
-        loop = CompiledLoop(model.train_step, data, saved, size, jit)
+        if model.config["nb_workers"] > 1:
+            step, jit = workers.train_step(model, jit), "off"
+        loop = CompiledLoop(step, data, saved, size, jit)
     check_hidden_state(model.graph)
     return loop
 

@@ -21,7 +21,7 @@ TEXT_LIMIT = 100_000  # bytes of source files, together
 # Variables that numerical libraries read; those of TensorFlow's log have no influence.
 VARIABLES = ("TF_", "XLA_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "KMP_", "OPENBLAS_", "NPY_",
              "CUDA_", "CUDNN_", "NVIDIA_", "KERAS_", "GLIBC_TUNABLES")  # fmt: skip
-WITHOUT_INFLUENCE = ("TF_CPP_",)
+WITHOUT_INFLUENCE = ("TF_CPP_", "TF_CONFIG")
 OTHER_DATA = ("the training data is not what {} was started on; restore the data, or start a "
               "new run without --result_dir")  # fmt: skip
 

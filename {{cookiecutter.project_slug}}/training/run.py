@@ -14,7 +14,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from settings import ConfigError
-from training import provenance
+from training import provenance, workers
 from training.checkpoints import Checkpoint, Checkpoints
 from training.config import check_contradictions
 from training.digests import digests
@@ -181,6 +181,7 @@ class Run:
         self.wait()
         if self.checkpoints.last_step() != self.model.step:
             weights = self.checkpoints.write(self.model)
+            workers.compare_weights(self.model, weights)
             self.saving = self.background.submit(self.commit, self.model.step, weights, self.best)
 
     def commit(self, step, weights, best):

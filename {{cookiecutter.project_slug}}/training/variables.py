@@ -57,12 +57,15 @@ def variable(
 
 
 def dropout(model, values: "tf.Tensor", rate: float, salt: str) -> "tf.Tensor":
-    """Dropout whose mask follows from random_seed, salt (a name for this layer) and step.
+    """Dropout whose mask follows from random_seed, salt (a name for this layer), step and worker.
 
     With --jit=off the masks are different: XLA has its own random number generator.
     """
     layer = zlib.crc32(salt.encode()) << 31 | model.config["random_seed"]
-    seed = tf.stack([tf.constant(layer, tf.int64), tf.cast(model.global_step, tf.int64)])
+    number, count = tf.cast(model.global_step, tf.int64), model.config["nb_workers"]
+    if count > 1:
+        number = number * count + model.worker
+    seed = tf.stack([tf.constant(layer, tf.int64), number])
     return tf.nn.experimental.stateless_dropout(values, rate, seed, rng_alg="philox")
 
 
@@ -155,9 +158,10 @@ def eager(model) -> Iterator[dict[str, Any]]:
             name = about["name"] if "collections" in about else next(made)[1].op.name
             return next_creator(**about | {"initial_value": np.asarray(weights[name])})
 
-        in_graph, model.global_step = model.global_step, tf.constant(model.step, tf.int64)
+        in_graph = model.global_step, model.worker
+        model.global_step, model.worker = tf.constant(model.step, tf.int64), np.int64(0)
         try:
             with tf.variable_creator_scope(with_its_value):
                 yield batch
         finally:
-            model.global_step = in_graph
+            model.global_step, model.worker = in_graph

@@ -1,0 +1,259 @@
+"""The cluster: processes that train one run together, on one machine or on several.
+
+TF_CONFIG says who they are, as TensorFlow defines it, and each is started by the same command:
+
+    {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}
+
+Worker 0, or the task "chief" where there is one, leads: it alone has a run folder, and what it
+says holds for all. What they exchange is neither encrypted nor authenticated: TensorFlow's own
+protocol, gRPC, for a network that one trusts. What they compute is in training/workers.py.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from settings import ConfigError
+from training import device
+from training.collectives import ON_CPU, all_reduce
+from training.messages import console
+from training.provenance import recorded_config
+
+log = logging.getLogger(__name__)
+SLOTS = 8  # numbers that each worker tells the others at a time
+OWN = ("result_dir", "from_checkpoint", "step", "threads", "debug")  # may differ among workers
+HEARD = 0.2  # seconds until Ctrl-C is heard while a worker waits
+
+
+class WorkerLost(OSError):
+    """Another worker has ended, cannot be reached or does not answer; the message names it."""
+
+
+class Task(NamedTuple):
+    """One process of a cluster. addresses: of all, host:port, the chief's first."""
+
+    addresses: tuple[str, ...]
+    index: int
+
+    def name(self, index: int) -> str:
+        """A worker as messages call it: "worker 1 (host2:2222)"."""
+        return f"{f'worker {index}' if index else 'the chief'} ({self.addresses[index]})"
+
+
+def task_of_environment() -> Task | None:
+    """The task that TF_CONFIG names; None without it, or alone. ConfigError if it is wrong."""
+    text = os.environ.get("TF_CONFIG", "").strip()
+    try:
+        content = json.loads(text or "{}")
+        jobs = {name: tuple(hosts) for name, hosts in content.get("cluster", {}).items()}
+        kind, index = (content.get("task", {}).get(name) for name in ("type", "index"))
+    except (ValueError, AttributeError, TypeError):
+        raise ConfigError(f"TF_CONFIG={text} is not a cluster and a task in JSON") from None
+    chief, workers = jobs.pop("chief", ()), jobs.pop("worker", ())
+    if jobs or len(chief) > 1:
+        found = f"{min(jobs)} tasks" if jobs else f"{len(chief)} chiefs"
+        raise ConfigError(f"TF_CONFIG: the cluster has {found}; it may have workers and one chief")
+    addresses = (*chief, *workers)
+    for address in addresses:
+        host, _, port = str(address).rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+            raise ConfigError(f"TF_CONFIG: {address} is not host:port")
+        if addresses.count(address) > 1:
+            raise ConfigError(f"TF_CONFIG: {address} is there more than once")
+    if len(addresses) < 2:
+        return None
+    own = {"chief": chief, "worker": workers}.get(kind, ())
+    if type(index) is not int or not 0 <= index < len(own):
+        raise ConfigError(f"TF_CONFIG: the cluster has no task {kind} {index}")
+    return Task(addresses, index + (len(chief) if kind == "worker" else 0))
+
+
+class Cluster:
+    """This process's place in a cluster, and what it tells the others. There is one in a process:
+    TensorFlow's server cannot be stopped.
+    """
+
+    def __init__(self, task: Task, config: dict):
+        """Start the server, and wait until all others can be reached; WorkerLost if they can't."""
+        self.task, self.timeout = task, config["worker_timeout"]
+        self.others = [i for i in range(len(task.addresses)) if i != task.index]
+        self.is_chief = task.index == 0
+        check_port(task)
+        device.prepare_device(config)
+        self.options = device.session_config(config)
+        self.options.experimental.collective_group_leader = "/job:worker/replica:0/task:0"
+        self.options.device_filters.append(f"/job:worker/task:{task.index}")
+        spec = {"worker": list(task.addresses)}
+        self.server = tf.distribute.Server(spec, "worker", task.index, "grpc", self.options)
+        self.wait_for_others()
+        with tf.Graph().as_default() as graph, tf.device("CPU:0"):
+            self.said = tf.compat.v1.placeholder(tf.int64, [len(task.addresses), SLOTS])
+            options = len(task.addresses), self.timeout, ON_CPU, 1
+            self.heard = all_reduce(self.said, *options)
+        self.session = self.open(graph)
+
+    def open(self, graph) -> "tf.compat.v1.Session":
+        """A session in which the operations of all workers can meet."""
+        return tf.compat.v1.Session(self.server.target, graph, self.options)
+
+    def wait_for_others(self):
+        """Wait until every other worker can be reached."""
+        end, told = time.monotonic() + self.timeout, False
+        while missing := {i: why for i in self.others if (why := self.unreachable(i))}:
+            names = ", ".join(f"{self.task.name(i)}: {why}" for i, why in missing.items())
+            if time.monotonic() > end:
+                raise WorkerLost(f"not all workers came within --worker_timeout={self.timeout:g} "
+                                 f"seconds. {names}. Start it, or correct TF_CONFIG")  # fmt: skip
+            if not told:
+                log.info(f"Waiting for {', '.join(map(self.task.name, missing))}")
+                told = True
+            time.sleep(HEARD)
+
+    def unreachable(self, index: int) -> str:
+        """Why another worker cannot be reached; "" if it can."""
+        host, _, port = self.task.addresses[index].rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
+
+    def call(self, function: Callable, *arguments) -> Any:
+        """Call what waits for the other workers. Ctrl-C is heard meanwhile; or WorkerLost."""
+        answers = queue.SimpleQueue()
+
+        def work():
+            try:
+                answers.put((function(*arguments), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+        threading.Thread(target=work, daemon=True).start()
+        while True:
+            with contextlib.suppress(queue.Empty):
+                value, error = answers.get(timeout=HEARD)
+                break
+        gone = tf.errors.UnavailableError, tf.errors.DeadlineExceededError
+        if isinstance(error, gone) or "Collective" in str(error):
+            raise self.lost(error) from None
+        if error:
+            raise error
+        return value
+
+    def lost(self, error) -> WorkerLost:
+        """What to say when a collective operation fails."""
+        gone = [self.task.name(i) for i in self.others if self.unreachable(i)]
+        if gone:
+            said = f"{', '.join(gone)} has ended"
+        elif isinstance(error, tf.errors.DeadlineExceededError):
+            said = f"the other workers did not answer within --worker_timeout={self.timeout:g}"
+        else:
+            said = "a worker has ended, or has started again by itself"
+        return WorkerLost(f"{said}; its own messages may say why. Start all workers again: they go "
+                          "on from the last checkpoint of --result_dir")  # fmt: skip
+
+    def all_gather(self, *numbers: int) -> np.ndarray:
+        """Tell all workers up to SLOTS integers. Returns those of all: int64 [workers, numbers]."""
+        said = np.zeros(self.said.shape.as_list(), np.int64)
+        said[self.task.index, : len(numbers)] = numbers
+        heard = self.call(self.session.run, self.heard, {self.said: said})
+        return heard[:, : len(numbers)]
+
+    def broadcast(self, text: str = "") -> str:
+        """The chief's text, on every worker."""
+        data = text.encode()
+        size = int(self.all_gather(len(data))[0, 0])
+        whole = -(-size // (8 * SLOTS)) * 8 * SLOTS  # bytes, in full messages
+        words = np.frombuffer(data[:size].ljust(whole), "<i8").reshape(-1, SLOTS)
+        return b"".join(self.all_gather(*row)[0].tobytes() for row in words)[:size].decode()
+
+    def agree(self, given: dict, config: dict) -> dict:
+        """The chief's config, for all; ConfigError if a worker was given other settings."""
+        chief = json.loads(self.broadcast(json.dumps({"given": given, "config": config})))
+        differing = [f"--{n}={given.get(n)} (the chief: {chief['given'].get(n)})"
+                     for n in sorted({*given, *chief["given"]} - {*OWN})
+                     if given.get(n) != chief["given"].get(n)]  # fmt: skip
+        if (found := config["threads"]) != (threads := chief["config"]["threads"]):
+            differing.append(f"--threads={found} (the chief: {threads})")
+        self.check_all(not differing, f"other flags: {', '.join(differing)}")
+        if self.is_chief:
+            return config
+        log.info(f"Following {self.task.name(0)}, whose screen shows the run")
+        console.setLevel(logging.WARNING)
+        return chief["config"] | dict.fromkeys(OWN[:3])
+
+    def check_equal(self, about: dict[str, Any]) -> None:
+        """ConfigError names what is not the same on all workers. about: {what: JSON-able value}."""
+        chief = json.loads(self.broadcast(json.dumps({n: short(v) for n, v in about.items()})))
+        differing = [name for name, value in about.items() if chief.get(name) != short(value)]
+        self.check_all(not differing, f"another {', another '.join(differing)} than the chief")
+
+    def check_all(self, is_fine: bool, problem: str) -> None:
+        """ConfigError, on all workers, if one of them has a problem."""
+        fine = self.all_gather(is_fine)[:, 0]
+        names = ", ".join(self.task.name(i) for i in np.flatnonzero(fine == 0))
+        if names:
+            said = f"{self.task.name(self.task.index)} has {problem}"
+            raise ConfigError(f"{names} differs from the chief; its own message says in what"
+                              if is_fine else f"{said}. All workers must have the same")  # fmt: skip
+
+
+def short(value):
+    """A digest of a JSON-able value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_port(task: Task) -> None:
+    """ConfigError if another process listens where this task should."""
+    port = int(task.addresses[task.index].rpartition(":")[2])
+    with socket.socket() as test:
+        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
+        try:
+            test.bind(("", port))
+        except OSError as error:
+            raise ConfigError(
+                f"TF_CONFIG: {task.name(task.index)} cannot listen on port {port}: "
+                f"{error.strerror}. Is another process this task, too?"
+            ) from None
+
+
+joined: Cluster | None = None  # that of this process
+
+
+def shared(config: dict, complete: Callable) -> dict:
+    """The chief's config, completed, if this process is a worker of a cluster; else as it is.
+
+    complete: from a config to a complete one. Joins the cluster at the first call; ConfigError if
+    TF_CONFIG or the config is wrong, or not the chief's.
+    """
+    global joined
+    task = task_of_environment()
+    if not task:
+        return config
+    count, given = len(task.addresses), config.get("nb_workers")
+    if given not in (None, count):
+        raise ConfigError(f"--nb_workers={given}: the cluster of TF_CONFIG has {count} workers")
+    config = config | {"nb_workers": count}
+    own = complete(config if task.index == 0 else here(config))
+    joined = joined or Cluster(task, own)
+    return joined.agree(config, own)
+
+
+def here(config):
+    """A config without the folders that are not on this machine: only the chief needs them."""
+    folders = {name: config.get(name) for name in ("result_dir", "from_checkpoint")}
+    missing = [name for name, folder in folders.items() if not recorded_config(folder)]
+    if "from_checkpoint" in missing:
+        missing.append("step")
+    return {name: value for name, value in config.items() if name not in missing}
