@@ -14,7 +14,7 @@ from serving.export import export_model
 from serving.inputs import read_inputs
 from serving.outputs import check_format, write_predictions
 from settings import ConfigError
-from training import folders, loop, verification, workers
+from training import folders, launcher, loop, verification, workers
 from training.checkpoints import Checkpoints
 from training.config import parse_step
 from training.evaluation import SAMPLE, count_examples
@@ -33,6 +33,9 @@ STATUSES = {"complete": 0, "diverged": 3}  # what train exits with; 128 + signal
 def run(model_class: type, given: dict) -> int:
     """Run the stage that {flag: value} asks for; without one, train. Returns the exit status."""
     given = dict(given)
+    stages = {stage.name for stage in command_line.STAGES if given.get(stage.name)}
+    if stages - {"verify"}:
+        os.environ.pop("TF_CONFIG", None)  # what does not train runs in this process alone
     if given.get("compare"):
         from reports.compare import compare  # its library, rich, is slow to import
 
@@ -44,11 +47,10 @@ def run(model_class: type, given: dict) -> int:
         return show_board(given)
     asked = [stage.name for stage in command_line.STAGES if given.pop(stage.name, False)]
     config = {"model_name": model_class.__name__} | given
-    if asked not in ([], ["verify"]):
-        os.environ.pop("TF_CONFIG", None)  # what does not train runs in this process alone
     if not asked:
-        model_class.complete(config)  # its errors come before the import of TensorFlow
-        return train(config)
+        complete = model_class.complete(config)  # its errors come before the import of TensorFlow
+        with launcher.workers(complete, config):
+            return train(config)
     parse_step(config.get("step"))  # its error comes before the import of TensorFlow, too
     if not recorded_config(config["result_dir"]):
         raise FileNotFoundError(f"--result_dir={config['result_dir']} holds no run")
@@ -161,8 +163,11 @@ def export(config):
 
 def verify(config):
     """Train a run again, compare it with what is recorded, and print the verdict."""
-    config = get_model_class(config).complete(config)
-    with make_model(config | UNLOADED) as model:  # whatever has become of its checkpoints
+    given, config = config, get_model_class(config).complete(config)
+    with (
+        launcher.workers(config, {"verify": True, "result_dir": given["result_dir"]}),
+        make_model(config | UNLOADED) as model,  # whatever has become of its checkpoints
+    ):
         if model.place:
             return workers.follow(model)["status"]
         model.config = config

@@ -161,7 +161,9 @@ class BasicModel:
         elif config.get("step") is not None:
             config["step"] = str(config["step"])
         config = complete_config(cls.__name__, cls.settings(), config, *recorded)
-        config["threads"] = config["threads"] or processors.count()
+        if not config["threads"]:
+            task = cluster.task_of_environment()
+            config["threads"] = max(1, processors.count() // (task.neighbours() if task else 1))
         return config
 
     def reconfigure(self, config: dict) -> None:

@@ -50,6 +50,11 @@ class Task(NamedTuple):
         """A worker as messages call it: "worker 1 (host2:2222)"."""
         return f"{f'worker {index}' if index else 'the chief'} ({self.addresses[index]})"
 
+    def neighbours(self) -> int:
+        """How many workers, this one included, are on this one's machine."""
+        hosts = [address.rpartition(":")[0] for address in self.addresses]
+        return hosts.count(hosts[self.index])
+
 
 def task_of_environment() -> Task | None:
     """The task that TF_CONFIG names; None without it, or alone. ConfigError if it is wrong."""
@@ -112,6 +117,9 @@ class Cluster:
         end, told = time.monotonic() + self.timeout, False
         while missing := {i: why for i in self.others if (why := self.unreachable(i))}:
             names = ", ".join(f"{self.task.name(i)}: {why}" for i, why in missing.items())
+            for number, process in enumerate(started, start=1):
+                if process.poll() is not None:
+                    raise WorkerLost(f"{self.task.name(number)} has ended at once; see its message")
             if time.monotonic() > end:
                 raise WorkerLost(f"not all workers came within --worker_timeout={self.timeout:g} "
                                  f"seconds. {names}. Start it, or correct TF_CONFIG")  # fmt: skip
@@ -229,6 +237,7 @@ def check_port(task: Task) -> None:
 
 
 joined: Cluster | None = None  # that of this process
+started: list = []  # the workers that this process has started itself, subprocess.Popen
 
 
 def shared(config: dict, complete: Callable) -> dict:

@@ -188,8 +188,9 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
                 check_order_of_sums(model.graph, model.config)
             if not model.graph_sha256:  # no other loop is in the graph yet
                 check_second_build(model, jit)
-            no_rows = np.zeros([0, model.feed.size])  # it compiles, and trains nothing
-            model.together(loop.run, model.session, no_rows, {model.lr: 0.0})
+            if not model.cluster:  # whose workers must meet in each call
+                no_rows = np.zeros([0, size])  # it compiles, and trains nothing
+                loop.run(model.session, no_rows, {model.lr: 0.0})
             return loop, jit
         except tf.errors.OpError as error:
             is_memory = isinstance(error, tf.errors.ResourceExhaustedError)

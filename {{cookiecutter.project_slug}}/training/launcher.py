@@ -1,0 +1,55 @@
+"""The workers of --nb_workers=N on this machine: this process is the chief, and starts the others."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from training import cluster
+from training.files import PROJECT
+
+ENDS = 30  # seconds until a worker that was told the end is stopped
+
+
+@contextlib.contextmanager
+def workers(config: dict[str, Any], flags: dict[str, Any]) -> Iterator[None]:
+    """Within it, this process is the chief of the nb_workers of a config.
+
+    flags: {name: value} for main.py, with which the others are started. TF_CONFIG, if there is
+    one, names a cluster that somebody else starts: then this does nothing.
+    """
+    if config["nb_workers"] == 1 or cluster.task_of_environment():
+        yield
+        return
+    hosts = [f"localhost:{port}" for port in free_ports(config["nb_workers"])]
+    tasks = [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
+             for i in range(len(hosts))]  # fmt: skip
+    command = [sys.executable, str(PROJECT / "main.py")]
+    command += [f"--{name}={value}" for name, value in flags.items()]
+    os.environ["TF_CONFIG"], *others = map(json.dumps, tasks)
+    try:
+        for other in others:
+            environment = os.environ | {"TF_CONFIG": other}
+            cluster.started.append(
+                subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+            )
+        yield
+        for process in cluster.started:
+            process.wait(ENDS)
+    finally:
+        for process in cluster.started:
+            process.kill()  # nothing, if it has ended
+        del os.environ["TF_CONFIG"], cluster.started[:]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which nobody listens now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in sockets:
+            listener.bind(("localhost", 0))
+        return [listener.getsockname()[1] for listener in sockets]
