@@ -14,7 +14,7 @@ from clusters import ends, start
 from runs import digests, metrics
 
 from models import ConfigError, make_model
-from training import cluster
+from training import tf_config
 from training.files import PROJECT
 from training.launcher import free_ports
 
@@ -128,9 +128,7 @@ def test_a_worker_that_is_told_to_stop_stops_all_after_saving(long, toy_project,
     assert {step: found[step] for step in long} == long
 
 
-def test_a_worker_that_does_not_answer_stops_the_others_after_the_time_limit(
-    toy_project, tmp_path
-):
+def test_a_worker_that_does_not_answer_stops_the_others_after_the_time_limit(toy_project, tmp_path):
     folder = tmp_path / "run"
     workers = start(toy_project, 2, *LONG, f"--result_dir={folder}", limit=5)
     wait_for(folder / "checkpoints" / "model.ckpt-500.index", workers)
@@ -247,13 +245,13 @@ def test_the_chief_of_tf_config_comes_first(monkeypatch):
     for kind, index, wanted in [("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)]:
         content = {"cluster": hosts, "task": {"type": kind, "index": index}}
         monkeypatch.setenv("TF_CONFIG", json.dumps(content))
-        assert cluster.task_of_environment() == (("a:1", "b:1", "c:1"), wanted)
+        assert tf_config.task_of_environment() == (("a:1", "b:1", "c:1"), wanted)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"cluster": {"worker": ["a:1"]}}'])
 def test_a_process_alone_in_tf_config_trains_as_without_it(content, small, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", content)
-    assert cluster.task_of_environment() is None
+    assert tf_config.task_of_environment() is None
     with make_model(small) as model:
         assert model.cluster is None
 

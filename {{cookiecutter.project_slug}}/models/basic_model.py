@@ -14,8 +14,7 @@ import tensorflow as tf
 
 from models import layers
 from settings import RUN_SETTINGS, ConfigError, Setting, random_config
-from training import cluster, collectives, contract, evaluation, loop, optimizers, preparation
-from training import processors, variables, workers
+from training import contract, evaluation, loop, optimizers, preparation, variables, workers
 from training.batches import random_stream
 from training.checkpoints import Checkpoints
 from training.config import complete_config
@@ -23,6 +22,7 @@ from training.divergence import Diverged
 from training.files import read_json
 from training.provenance import recorded_config
 from training.run import Run
+from training.tf_config import threads_here
 
 Arrays = dict[str, np.ndarray]  # {name: array [examples, ...]}
 Tensors = dict[str, "tf.Tensor"]  # {name: tensor [batch, ...]}
@@ -38,18 +38,12 @@ class BasicModel:
     objective = ("loss", "min")  # what is best on valid, and in which direction
 
     # Methods whose code is in models/layers.py and in training/.
-    dense, conv, max_pool, batch_norm = (
-        layers.dense,
-        layers.conv,
-        layers.max_pool,
-        layers.batch_norm,
-    )
-    embedding, recurrent = layers.embedding, layers.recurrent
+    dense, conv, max_pool = layers.dense, layers.conv, layers.max_pool
+    batch_norm, embedding, recurrent = layers.batch_norm, layers.embedding, layers.recurrent
     build_graph = preparation.build_graph
     truncated_normal, variable = variables.truncated_normal, variables.variable
     dropout, eager, update = variables.dropout, variables.eager, optimizers.update
-    mean_of_workers = collectives.mean
-    evaluate, infer = evaluation.evaluate, evaluation.infer
+    evaluate, infer, mean_of_workers = evaluation.evaluate, evaluation.infer, workers.mean
     session = functools.cached_property(preparation.session)
     load = preparation.load
     data_checksum = functools.cached_property(preparation.data_checksum)
@@ -123,10 +117,9 @@ class BasicModel:
         self.splits = getattr(self, "splits", {})  # a second build shares those of the first
         self.config = self.complete(config)
         self.compiled_loop, self.feed, self.graph_sha256 = None, None, None
-        self.step, self.asked_step = 0, None  # the latter from config["step"]
-        self.cluster = cluster.joined if self.config["nb_workers"] > 1 else None
-        self.place = self.cluster.task.index if self.cluster else 0  # of this worker
-        self.is_new = True  # whether its weights have been set since the last step
+        self.step, self.is_new = 0, True  # whether weights were set since the last step
+        self.asked_step = None  # from config["step"]
+        self.cluster, self.place = workers.joined(self.config)  # the latter: this worker's number
         self.defaults = None  # an ExitStack within `with model:`
         preparation.build(self)
         loop.load_checkpoint(self, config.get("step"))
@@ -161,9 +154,7 @@ class BasicModel:
         elif config.get("step") is not None:
             config["step"] = str(config["step"])
         config = complete_config(cls.__name__, cls.settings(), config, *recorded)
-        if not config["threads"]:
-            task = cluster.task_of_environment()
-            config["threads"] = max(1, processors.count() // (task.neighbours() if task else 1))
+        config["threads"] = config["threads"] or threads_here()
         return config
 
     def reconfigure(self, config: dict) -> None:
@@ -193,8 +184,7 @@ class BasicModel:
             self.load("valid")  # its errors, too, come before training
             if contract.has_own_metrics(self):
                 self.evaluate("valid")  # and those of metrics_of_split
-            if self.cluster:
-                workers.compare_setup(self)
+            workers.compare_setup(self)
 
     def learn_from_epoch(self, stop: int | None = None) -> np.ndarray:
         """Train on the next batches, up to step `stop` or for about a second.
@@ -209,18 +199,13 @@ class BasicModel:
             return np.concatenate([*loop.advance(self, self.step - self.step % epoch + epoch)])
         rows = self.feed.rows(self.step, min(stop - self.step, self.compiled_loop.limit))
         workers.lead(self, len(rows))
-        began, feed = time.perf_counter(), {self.lr: self.config["lr"]}
-        feed |= {self.worker: self.place} if self.cluster else {}
-        losses, finite = self.together(self.compiled_loop.run, self.session, rows, feed)
+        began, feed = time.perf_counter(), {self.lr: self.config["lr"], **workers.fed(self)}
+        losses, finite = workers.together(self, self.compiled_loop.run, self.session, rows, feed)
         self.compiled_loop.adapt(len(losses), time.perf_counter() - began)
         self.step += len(losses)
         if not (finite and np.isfinite(losses).all()):
             raise Diverged(losses)
         return losses
-
-    def together(self, function, *arguments):
-        """Call what meets the other workers, if there are any."""
-        return (self.cluster.call if self.cluster else lambda f, *a: f(*a))(function, *arguments)
 
     def train(self, until: int | None = None, final: bool = True) -> loop.Result:
         """Train up to step max_iter (or pause at `until`) in a run folder; see training/loop.py.

@@ -1,12 +1,9 @@
 """The cluster: processes that train one run together, on one machine or on several.
 
-TF_CONFIG says who they are, as TensorFlow defines it, and each is started by the same command:
-
-    {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}
-
-Worker 0, or the task "chief" where there is one, leads: it alone has a run folder, and what it
-says holds for all. What they exchange is neither encrypted nor authenticated: TensorFlow's own
-protocol, gRPC, for a network that one trusts. What they compute is in training/workers.py.
+TF_CONFIG says who they are, see training/tf_config.py, and each is started by the same command.
+Worker 0, the chief, leads: it alone has a run folder, and what it says holds for all. What they
+exchange is neither encrypted nor authenticated: it is TensorFlow's own protocol, gRPC, for a
+network that one trusts. What they compute is in training/workers.py.
 """
 
 import contextlib
@@ -19,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +26,7 @@ from training import device
 from training.collectives import ON_CPU, all_reduce
 from training.messages import console
 from training.provenance import recorded_config
+from training.tf_config import Task, task_of_environment
 
 log = logging.getLogger(__name__)
 SLOTS = 8  # numbers that each worker tells the others at a time
@@ -38,50 +36,6 @@ HEARD = 0.2  # seconds until Ctrl-C is heard while a worker waits
 
 class WorkerLost(OSError):
     """Another worker has ended, cannot be reached or does not answer; the message names it."""
-
-
-class Task(NamedTuple):
-    """One process of a cluster. addresses: of all, host:port, the chief's first."""
-
-    addresses: tuple[str, ...]
-    index: int
-
-    def name(self, index: int) -> str:
-        """A worker as messages call it: "worker 1 (host2:2222)"."""
-        return f"{f'worker {index}' if index else 'the chief'} ({self.addresses[index]})"
-
-    def neighbours(self) -> int:
-        """How many workers, this one included, are on this one's machine."""
-        hosts = [address.rpartition(":")[0] for address in self.addresses]
-        return hosts.count(hosts[self.index])
-
-
-def task_of_environment() -> Task | None:
-    """The task that TF_CONFIG names; None without it, or alone. ConfigError if it is wrong."""
-    text = os.environ.get("TF_CONFIG", "").strip()
-    try:
-        content = json.loads(text or "{}")
-        jobs = {name: tuple(hosts) for name, hosts in content.get("cluster", {}).items()}
-        kind, index = (content.get("task", {}).get(name) for name in ("type", "index"))
-    except (ValueError, AttributeError, TypeError):
-        raise ConfigError(f"TF_CONFIG={text} is not a cluster and a task in JSON") from None
-    chief, workers = jobs.pop("chief", ()), jobs.pop("worker", ())
-    if jobs or len(chief) > 1:
-        found = f"{min(jobs)} tasks" if jobs else f"{len(chief)} chiefs"
-        raise ConfigError(f"TF_CONFIG: the cluster has {found}; it may have workers and one chief")
-    addresses = (*chief, *workers)
-    for address in addresses:
-        host, _, port = str(address).rpartition(":")
-        if not (host and port.isdecimal() and 0 < int(port) < 2**16):
-            raise ConfigError(f"TF_CONFIG: {address} is not host:port")
-        if addresses.count(address) > 1:
-            raise ConfigError(f"TF_CONFIG: {address} is there more than once")
-    if len(addresses) < 2:
-        return None
-    own = {"chief": chief, "worker": workers}.get(kind, ())
-    if type(index) is not int or not 0 <= index < len(own):
-        raise ConfigError(f"TF_CONFIG: the cluster has no task {kind} {index}")
-    return Task(addresses, index + (len(chief) if kind == "worker" else 0))
 
 
 class Cluster:
@@ -211,10 +165,11 @@ class Cluster:
         """ConfigError, on all workers, if one of them has a problem."""
         fine = self.all_gather(is_fine)[:, 0]
         names = ", ".join(self.task.name(i) for i in np.flatnonzero(fine == 0))
+        if names and is_fine:
+            raise ConfigError(f"{names} differs from the chief; its own message says in what")
         if names:
-            said = f"{self.task.name(self.task.index)} has {problem}"
-            raise ConfigError(f"{names} differs from the chief; its own message says in what"
-                              if is_fine else f"{said}. All workers must have the same")  # fmt: skip
+            raise ConfigError(f"{self.task.name(self.task.index)} has {problem}; all workers must "
+                              "have the same")  # fmt: skip
 
 
 def short(value):

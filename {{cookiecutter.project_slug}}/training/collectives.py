@@ -63,4 +63,6 @@ def from_words(words, dtype):
     """The inverse of as_words."""
     if dtype.size >= 4:
         return tf.bitcast(words, dtype)
-    return tf.bitcast(tf.cast(words, tf.int16), dtype) if dtype.is_floating else tf.cast(words, dtype)
+    if dtype.is_floating:
+        return tf.bitcast(tf.cast(words, tf.int16), dtype)
+    return tf.cast(words, dtype)

@@ -11,7 +11,7 @@ runs of one model could then differ: the three give weights that differ in the l
 import tensorflow as tf
 
 from settings import ConfigError
-from training.contract import has_own_step
+from training.contract import has_own_update
 from training.steps import all_nodes
 
 # For these and their gradients, XLA takes 2 to 400 times as long as TensorFlow, in a loop on a CPU.
@@ -32,8 +32,8 @@ def suitable(model) -> tuple[str, str]:
     """The --jit that suits the training step of a model: (its value, the reason or "")."""
     chosen, reason = suits(model.graph, model.config)
     if chosen != "off" and model.config["nb_workers"] > 1:
-        if has_own_step(model):
-            return "off", "the workers exchange gradients within train_step"
+        if has_own_update(model):
+            return "off", "the workers exchange gradients within its own update"
         return "step", reason or "the workers exchange gradients between steps"
     return chosen, reason
 

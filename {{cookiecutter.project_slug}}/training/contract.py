@@ -116,6 +116,11 @@ def has_own_step(model) -> bool:
     return type(model).train_step.__qualname__ != "BasicModel.train_step"
 
 
+def has_own_update(model) -> bool:
+    """Whether a model writes train_step or update."""
+    return has_own_step(model) or type(model).update.__module__ != "training.optimizers"
+
+
 def kind_of(value) -> str:
     """What a method returned, in words."""
     if value is None:

@@ -57,7 +57,8 @@ class Feed:
 
     def share(self, step, count):
         """The rows of the training arrays in this worker's share of some batches."""
-        return model_rows(self.model, step, count)[:, self.model.place * self.size :][:, : self.size]
+        first = self.model.place * self.size
+        return model_rows(self.model, step, count)[:, first : first + self.size]
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Copy arrays to the device."""

@@ -1,4 +1,4 @@
-"""The workers of --nb_workers=N on this machine: this process is the chief, and starts the others."""
+"""--nb_workers=N on this machine: this process is the chief, and starts the other workers."""
 
 import contextlib
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 from training import cluster
 from training.files import PROJECT
+from training.tf_config import task_of_environment
 
 ENDS = 30  # seconds until a worker that was told the end is stopped
 
@@ -22,7 +23,7 @@ def workers(config: dict[str, Any], flags: dict[str, Any]) -> Iterator[None]:
     flags: {name: value} for main.py, with which the others are started. TF_CONFIG, if there is
     one, names a cluster that somebody else starts: then this does nothing.
     """
-    if config["nb_workers"] == 1 or cluster.task_of_environment():
+    if config["nb_workers"] == 1 or task_of_environment():
         yield
         return
     hosts = [f"localhost:{port}" for port in free_ports(config["nb_workers"])]

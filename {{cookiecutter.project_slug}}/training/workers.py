@@ -17,14 +17,31 @@ import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError
-from training import contract, optimizers, variables
+from training import cluster, contract, optimizers, variables
 from training.collectives import mean
 from training.digests import digests
 from training.divergence import Diverged
 from training.provenance import environment, fingerprint
 from training.signals import StopSignals
+from training.steps import all_nodes
 
 TRAIN, COMPARE, END = range(3)  # what the chief says
+
+
+def joined(config: dict) -> tuple[cluster.Cluster | None, int]:
+    """The cluster on which a config trains, and which worker this process is; else (None, 0)."""
+    is_worker = cluster.joined and config["nb_workers"] > 1
+    return (cluster.joined, cluster.joined.task.index) if is_worker else (None, 0)
+
+
+def fed(model) -> dict:
+    """What to feed to the operations of a cluster: which worker this is."""
+    return {model.worker: model.place} if model.cluster else {}
+
+
+def together(model, function, *arguments):
+    """Call what may meet the other workers, if there are any."""
+    return model.cluster.call(function, *arguments) if model.cluster else function(*arguments)
 
 
 def check(model) -> None:
@@ -38,8 +55,8 @@ def check(model) -> None:
         raise ConfigError(f"--batch_size={size} cannot be shared equally by {count} workers")
     if own != "BasicModel.learn_from_epoch":
         raise ConfigError(f"--nb_workers={count}: {own} is not known to the other workers")
-    if jit == "loop" or (jit == "step" and contract.has_own_step(model)):
-        others = "off" if contract.has_own_step(model) else "step or off"
+    if jit == "loop" or (jit == "step" and contract.has_own_update(model)):
+        others = "off" if contract.has_own_update(model) else "step or off"
         raise ConfigError(f"--jit={jit}: XLA compiles no exchange between workers; use {others}")
 
 
@@ -49,7 +66,9 @@ def train_step(model, jit: str):
     With --jit=step, XLA compiles what comes before the exchange. Variables that inference assigns
     to, such as the moving averages of batch_norm, become their means over the workers.
     """
-    assigned = [v for v in model.state if v.dtype.is_floating]
+    nodes = [node for node in all_nodes(model.graph, "optimizer/") if node.op.startswith("Assign")]
+    handles = {node.input[0].partition(":")[0] for node in nodes}
+    assigned = [v for v in model.state if v.dtype.is_floating and v.handle.op.name in handles]
 
     def gradients(batch):
         with variables.reused(model):
@@ -60,7 +79,13 @@ def train_step(model, jit: str):
         if jit == "step":
             loss, found = compiled(batch)
         else:  # self.update, within it, averages the gradients
+            before = next(model.collective_keys)
             loss, found = model.train_step(batch), []
+            if next(model.collective_keys) == before + 1:
+                raise ValueError(
+                    f"{type(model).__name__} has an update of its own, which each worker would make"
+                    " by itself: average its gradients, gradients = self.mean_of_workers(gradients)"
+                )
         with tf.control_dependencies([loss]):
             state = [variable.read_value() for variable in assigned]
         loss, *means = mean(model, [loss, *found, *state])
@@ -77,6 +102,8 @@ def train_step(model, jit: str):
 
 def compare_setup(model) -> None:
     """ConfigError names what the workers do not share: data, graph, code or versions."""
+    if not model.cluster:
+        return
     about = environment(model.graph_sha256)
     found = fingerprint(about, model.data_checksum)
     same = ("training data", "graph", "tensorflow", "keras", "numpy")
@@ -84,38 +111,43 @@ def compare_setup(model) -> None:
     model.cluster.check_equal({name: found[name] for name in same} | {"code in models/": sources})
 
 
-def say(model, *numbers: int) -> None:
-    """Tell the other workers what comes next. What one of them was sent, such as SIGTERM, is then
-    sent to this process: so all stop after the next steps.
+def say(model, what: int, count: int = 0) -> None:
+    """Tell the other workers what comes next, and give them the chief's variables if these are new.
+
+    What one of them was sent, such as SIGTERM, is then sent to this process: so all stop after the
+    next steps.
     """
-    for number in filter(None, model.cluster.all_gather(*numbers)[1:, -1]):
+    heard = model.cluster.all_gather(what, count, model.step, model.is_new, 0)
+    if what == END:
+        return
+    share_variables(model, model.is_new)
+    for number in filter(None, heard[1:, -1]):
         signal.raise_signal(int(number))
         break
 
 
-def lead(model, count: int) -> None:
-    """Let the other workers train the next `count` steps, from the chief's weights."""
-    if model.cluster and model.cluster.is_chief:
-        say(model, TRAIN, count, model.step, model.is_new, 0)
-        if model.is_new:
-            share_variables(model)
-
-
-def share_variables(model):
-    """Take part in giving all workers the chief's variables."""
-    model.cluster.call(model.session.run, model.sharing, {model.worker: model.place})
+def share_variables(model, is_new):
+    """Take part in giving all workers the chief's variables, if these are new."""
+    if is_new:
+        together(model, model.session.run, model.sharing, fed(model))
     model.is_new = False
+
+
+def lead(model, count: int) -> None:
+    """Let the other workers train the next `count` steps, if this is the chief."""
+    if model.cluster and model.cluster.is_chief:
+        say(model, TRAIN, count)
 
 
 def compare_weights(model, weights: dict[str, np.ndarray]) -> None:
     """ValueError names a worker whose weights differ from the chief's, {name: array}."""
     if model.cluster and model.cluster.is_chief:
-        say(model, COMPARE, 0, 0, 0, 0)
+        say(model, COMPARE)
         compare_digests(model, weights)
 
 
 def compare_digests(model, weights):
-    """Compare the digest of weights among all workers, and on a difference that of each variable."""
+    """Compare the digests of weights among all workers; on a difference, that of each variable."""
     found = digests(weights)
     told = model.cluster.all_gather(int(found["weights_sha256"][:15], 16))[:, 0]
     if (told == told[0]).all():
@@ -124,14 +156,14 @@ def compare_digests(model, weights):
         told = model.cluster.all_gather(int(digest[:15], 16))[:, 0]
         for index in np.flatnonzero(told != told[0]):
             raise ValueError(f"{name} of {model.cluster.task.name(index)} differs from the chief's "
-                             "at step {model.step}: it must follow from what self.update or "
+                             f"at step {model.step}: it must follow from what self.update or "
                              "self.mean_of_workers averages")  # fmt: skip
 
 
 def end(model, result: dict) -> dict:
     """Tell the other workers what came out; they end, too. Returns it."""
     if model.cluster and model.cluster.is_chief:
-        say(model, END, 0, 0, 0, 0)
+        say(model, END)
         model.cluster.broadcast(json.dumps(result))
     return result
 
@@ -142,16 +174,14 @@ def follow(model) -> dict:
     with StopSignals() as stop:
         while True:
             heard = model.cluster.all_gather(0, 0, 0, 0, stop.received or 0)
-            said, count, step, is_new, _ = map(int, heard[0])
+            said, count, model.step, is_new, _ = map(int, heard[0])
             stop.received = None  # it is said once
             if said == END:
                 return json.loads(model.cluster.broadcast())
+            share_variables(model, is_new)
             if said == COMPARE:
                 compare_digests(model, model.weights())
                 continue
-            if is_new:
-                share_variables(model)
-                model.step = step
             model.compiled_loop.limit = count
             with contextlib.suppress(Diverged):  # the chief goes back
-                model.learn_from_epoch(step + count)
+                model.learn_from_epoch(model.step + count)
