@@ -30,6 +30,8 @@ ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedS
 
 def suitable(model) -> tuple[str, str]:
     """The --jit that suits the training step of a model: (its value, the reason or "")."""
+    if model.config["nb_replicas"] > 1:
+        return "off", "the replicas read the variables of the first"
     chosen, reason = suits(model.graph, model.config)
     if chosen != "off" and model.config["nb_workers"] > 1:
         if has_own_update(model):

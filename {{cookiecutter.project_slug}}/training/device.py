@@ -26,15 +26,27 @@ def prepare_device(config: dict) -> None:
         )
     if config["deterministic"]:
         tf.config.experimental.enable_op_determinism()
-    if config["device"] == "gpu" and not tf.config.list_physical_devices("GPU"):
+    gpus = len(tf.config.list_physical_devices("GPU")) if config["device"] != "cpu" else 0
+    if config["device"] == "gpu" and not gpus:
         raise ConfigError("--device=gpu: TensorFlow sees no GPU here; use --device=auto")
+    if 0 < gpus < config["nb_replicas"]:
+        raise ConfigError(
+            f"--nb_replicas={config['nb_replicas']}: TensorFlow sees {gpus} GPUs here"
+        )
+
+
+def replicas(config: dict) -> list[str]:
+    """The devices of --nb_replicas: GPUs, or without them as many devices of the processor."""
+    has_gpu = config["device"] != "cpu" and tf.config.list_physical_devices("GPU")
+    return [f"{'GPU' if has_gpu else 'CPU'}:{number}" for number in range(config["nb_replicas"])]
 
 
 def session_config(config: dict) -> "tf.compat.v1.ConfigProto":
     """A session that allocates a GPU's memory as it is needed; no GPU with --device=cpu."""
+    no_gpu = {"GPU": 0} if config["device"] == "cpu" else {}
     return tf.compat.v1.ConfigProto(
         gpu_options=tf.compat.v1.GPUOptions(allow_growth=True),
-        device_count={"GPU": 0} if config["device"] == "cpu" else {},
+        device_count={"CPU": config["nb_replicas"]} | no_gpu,
         intra_op_parallelism_threads=config["threads"],
         inter_op_parallelism_threads=config["threads"],
     )
