@@ -26,19 +26,22 @@ def prepare_device(config: dict) -> None:
         )
     if config["deterministic"]:
         tf.config.experimental.enable_op_determinism()
-    gpus = len(tf.config.list_physical_devices("GPU")) if config["device"] != "cpu" else 0
-    if config["device"] == "gpu" and not gpus:
+    if config["device"] == "gpu" and not has_gpu(config):
         raise ConfigError("--device=gpu: TensorFlow sees no GPU here; use --device=auto")
-    if 0 < gpus < config["nb_replicas"]:
-        raise ConfigError(
-            f"--nb_replicas={config['nb_replicas']}: TensorFlow sees {gpus} GPUs here"
-        )
+    gpus, wanted = len(tf.config.list_physical_devices("GPU")), config["nb_replicas"]
+    if has_gpu(config) and gpus < wanted:
+        raise ConfigError(f"--nb_replicas={wanted}: TensorFlow sees {gpus} GPUs here")
+
+
+def has_gpu(config: dict) -> bool:
+    """Whether steps run on a GPU."""
+    return config["device"] != "cpu" and bool(tf.config.list_physical_devices("GPU"))
 
 
 def replicas(config: dict) -> list[str]:
     """The devices of --nb_replicas: GPUs, or without them as many devices of the processor."""
-    has_gpu = config["device"] != "cpu" and tf.config.list_physical_devices("GPU")
-    return [f"{'GPU' if has_gpu else 'CPU'}:{number}" for number in range(config["nb_replicas"])]
+    kind = "GPU" if has_gpu(config) else "CPU"
+    return [f"{kind}:{number}" for number in range(config["nb_replicas"])]
 
 
 def session_config(config: dict) -> "tf.compat.v1.ConfigProto":
