@@ -114,6 +114,31 @@ def test_when_a_worker_is_killed_the_other_says_so_and_all_go_on_exactly(
     assert digests(folder) == long
 
 
+def test_workers_that_something_starts_again_one_by_one_reach_the_same_end(
+    long, toy_project, tmp_path
+):
+    """As Kubernetes does: whatever ends with an error starts again by itself."""
+    folder, starts, random = tmp_path / "run", [0, 0], np.random.default_rng(0)
+    hosts = [f"localhost:{port}" for port in free_ports(2)]
+    flags = (*LONG, f"--result_dir={folder}")
+    running = start(toy_project, 2, *flags, hosts=hosts, limit=20)
+    kills, end = [500, 1500], time.monotonic() + 300
+    while [process.poll() for process in running] != [0, 0] and time.monotonic() < end:
+        for index, process in enumerate(running):
+            if process.poll() not in (None, 0):
+                starts[index] += 1
+                running[index] = start(toy_project, 2, *flags, hosts=hosts, only=index, limit=20)[
+                    index
+                ]
+        if kills and (folder / "checkpoints" / f"model.ckpt-{kills[0]}.index").exists():
+            running[random.integers(2)].kill()
+            del kills[0]
+        time.sleep(0.2)
+    ends(running)
+    assert not kills and min(starts) >= 1
+    assert digests(folder) == long
+
+
 def test_a_worker_that_is_told_to_stop_stops_all_after_saving(long, toy_project, tmp_path):
     folder = tmp_path / "run"
     flags = (*LONG, f"--result_dir={folder}")
