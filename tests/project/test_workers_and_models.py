@@ -61,14 +61,15 @@ def project(toy_project, tmp_path_factory):
     return folder
 
 
-def trained(project, name, folder):
+def trained(project, name, folder, *flags):
     """What two workers that train a model end with: [(exit status, output, errors)]."""
-    return ends(start(project, 2, f"--model_name={name}", *FLAGS, f"--result_dir={folder}"))
+    flags = (f"--model_name={name}", *FLAGS, *flags, f"--result_dir={folder}")
+    return ends(start(project, 2, *flags))
 
 
 def test_moving_averages_are_the_mean_of_those_of_the_workers(project, small, tmp_path):
     folder = tmp_path / "normalised"
-    ended = trained(project, "Normalised", folder)
+    ended = trained(project, "Normalised", folder, "--debug")  # which times nothing here
     assert [status for status, _, _ in ended] == [0, 0], ended
     assert sorted(digests(folder)) == [0, 1, 2, 3]  # at each, the weights of both were equal
     with make_model(small) as model:  # of the same seed, so of the same batches
