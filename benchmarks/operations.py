@@ -62,7 +62,7 @@ def microseconds(operation, jit, threads):
             count = int(min(STEPS, max(2, SECONDS / seconds)))
             best = min(timed(loop, session, orders[:count]) for _ in range(3))
     config = {"device": "cpu", "threads": threads, "deterministic": False}
-    return 1e6 * best, compilation.suitable(graph, config)[0]
+    return 1e6 * best, compilation.suits(graph, config)[0]
 
 
 def timed(loop, session, rows):

@@ -66,21 +66,21 @@ def test_a_flag_overrides_it_and_a_resumed_run_keeps_it(convolution, tmp_path, j
 
 def test_each_step_is_compiled_where_a_convolution_meets_sums_in_any_order():
     graph = graph_of(convolve_and_add_in_any_order)
-    assert compilation.suitable(graph, TWO)[0] == "step"
-    assert compilation.suitable(graph, ONE)[0] == "off"
-    assert compilation.suitable(graph, TWO | {"deterministic": True})[0] == "off"
-    assert compilation.suitable(graph_of(convolve), TWO)[0] == "off"
+    assert compilation.suits(graph, TWO)[0] == "step"
+    assert compilation.suits(graph, ONE)[0] == "off"
+    assert compilation.suits(graph, TWO | {"deterministic": True})[0] == "off"
+    assert compilation.suits(graph_of(convolve), TWO)[0] == "off"
 
 
 def test_what_only_evaluation_or_a_picture_needs_does_not_count():
-    assert compilation.suitable(graph_of(convolve, "summaries"), TWO)[0] == "loop"
+    assert compilation.suits(graph_of(convolve, "summaries"), TWO)[0] == "loop"
 
 
 def test_on_a_gpu_the_loop_is_compiled(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
     graph = graph_of(convolve)
-    assert compilation.suitable(graph, TWO)[0] == "loop"
-    assert compilation.suitable(graph, TWO | {"device": "cpu"})[0] == "off"
+    assert compilation.suits(graph, TWO)[0] == "loop"
+    assert compilation.suits(graph, TWO | {"device": "cpu"})[0] == "off"
 
 
 @pytest.mark.slow

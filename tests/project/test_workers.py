@@ -14,7 +14,7 @@ from clusters import ends, start
 from runs import digests, metrics
 
 from models import ConfigError, make_model
-from training import tf_config
+from training import launcher, tf_config
 from training.files import PROJECT
 from training.launcher import free_ports
 
@@ -248,6 +248,14 @@ def test_the_chief_of_tf_config_comes_first(monkeypatch):
         content = {"cluster": hosts, "task": {"type": kind, "index": index}}
         monkeypatch.setenv("TF_CONFIG", json.dumps(content))
         assert tf_config.task_of_environment() == (("a:1", "b:1", "c:1"), wanted)
+
+
+def test_workers_on_one_machine_have_gpus_of_their_own(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    config = {"device": "auto", "nb_replicas": 2}
+    assert launcher.gpus(config, 1) == {"CUDA_VISIBLE_DEVICES": "2,3"}
+    assert launcher.gpus(config | {"nb_replicas": 1}, 5) == {"CUDA_VISIBLE_DEVICES": "1"}
+    assert launcher.gpus(config | {"device": "cpu"}, 1) == {}
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"cluster": {"worker": ["a:1"]}}'])

@@ -6,9 +6,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import shutil
 import signal
-import subprocess
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import resource_tracker
@@ -20,18 +18,6 @@ from training import messages, processors
 
 ATTEMPTS = 3  # of a job whose process dies
 PATIENCE = 10  # seconds for processes to save what they train
-
-
-def visible_gpus() -> list[str]:
-    """The GPUs that may be used, by the names that CUDA_VISIBLE_DEVICES has for them."""
-    allotted = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allotted is not None:
-        return [name for name in allotted.split(",") if name.strip() and name.strip() != "-1"]
-    if not shutil.which("nvidia-smi"):
-        return []
-    answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    count = sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
-    return [str(i) for i in range(count)]
 
 
 def serve(jobs, gpu: str | None) -> None:
@@ -128,7 +114,7 @@ class LocalExecutor:
     """
 
     def __init__(self, nb_process: int | None, threads: int, device: str | None = None):
-        gpus = [] if device == "cpu" else visible_gpus()
+        gpus = [] if device == "cpu" else processors.visible_gpus()
         self.nb_process = nb_process or len(gpus) or max(1, processors.count() // threads)
         names = [gpus[i % len(gpus)] if gpus else None for i in range(self.nb_process)]
         self.workers = [Worker(gpu) for gpu in names]

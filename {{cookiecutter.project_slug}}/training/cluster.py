@@ -53,6 +53,7 @@ class Cluster:
         self.options = device.session_config(config)
         self.options.experimental.collective_group_leader = "/job:worker/replica:0/task:0"
         self.options.device_filters.append(f"/job:worker/task:{task.index}")
+        self.options.experimental.collective_nccl = device.has_gpu(config)
         spec = {"worker": list(task.addresses)}
         self.server = tf.distribute.Server(spec, "worker", task.index, "grpc", self.options)
         self.wait_for_others()

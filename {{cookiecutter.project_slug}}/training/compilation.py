@@ -8,10 +8,9 @@ A model gets what suits the operations of its training step. It is never chosen 
 runs of one model could then differ: the three give weights that differ in the last bits.
 """
 
-import tensorflow as tf
-
 from settings import ConfigError
 from training.contract import has_own_update
+from training.device import has_gpu
 from training.steps import all_nodes
 
 # For these and their gradients, XLA takes 2 to 400 times as long as TensorFlow, in a loop on a CPU.
@@ -30,6 +29,8 @@ ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedS
 
 def suitable(model) -> tuple[str, str]:
     """The --jit that suits the training step of a model: (its value, the reason or "")."""
+    if model.config["nb_replicas"] > 1:
+        return "off", "the replicas read the variables of the first"
     chosen, reason = suits(model.graph, model.config)
     if chosen != "off" and model.config["nb_workers"] > 1:
         if has_own_update(model):
@@ -40,7 +41,7 @@ def suitable(model) -> tuple[str, str]:
 
 def suits(graph, config):
     """The --jit for the operations in a graph: (its value, the reason or "")."""
-    if config["device"] != "cpu" and tf.config.list_physical_devices("GPU"):
+    if has_gpu(config):
         return "loop", ""
     nodes = all_nodes(graph, "optimizer/")  # where contract.build_step builds a step
     slow = first(nodes, SLOW_ON_CPU)

@@ -26,15 +26,30 @@ def prepare_device(config: dict) -> None:
         )
     if config["deterministic"]:
         tf.config.experimental.enable_op_determinism()
-    if config["device"] == "gpu" and not tf.config.list_physical_devices("GPU"):
+    if config["device"] == "gpu" and not has_gpu(config):
         raise ConfigError("--device=gpu: TensorFlow sees no GPU here; use --device=auto")
+    gpus, wanted = len(tf.config.list_physical_devices("GPU")), config["nb_replicas"]
+    if has_gpu(config) and gpus < wanted:
+        raise ConfigError(f"--nb_replicas={wanted}: TensorFlow sees {gpus} GPUs here")
+
+
+def has_gpu(config: dict) -> bool:
+    """Whether steps run on a GPU."""
+    return config["device"] != "cpu" and bool(tf.config.list_physical_devices("GPU"))
+
+
+def replicas(config: dict) -> list[str]:
+    """The devices of --nb_replicas: GPUs, or without them as many devices of the processor."""
+    kind = "GPU" if has_gpu(config) else "CPU"
+    return [f"{kind}:{number}" for number in range(config["nb_replicas"])]
 
 
 def session_config(config: dict) -> "tf.compat.v1.ConfigProto":
     """A session that allocates a GPU's memory as it is needed; no GPU with --device=cpu."""
+    no_gpu = {"GPU": 0} if config["device"] == "cpu" else {}
     return tf.compat.v1.ConfigProto(
         gpu_options=tf.compat.v1.GPUOptions(allow_growth=True),
-        device_count={"GPU": 0} if config["device"] == "cpu" else {},
+        device_count={"CPU": config["nb_replicas"]} | no_gpu,
         intra_op_parallelism_threads=config["threads"],
         inter_op_parallelism_threads=config["threads"],
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from training import cluster
 from training.files import PROJECT
+from training.processors import visible_gpus
 from training.tf_config import task_of_environment
 
 ENDS = 30  # seconds until a worker that was told the end is stopped
@@ -31,10 +32,12 @@ def workers(config: dict[str, Any], flags: dict[str, Any]) -> Iterator[None]:
              for i in range(len(hosts))]  # fmt: skip
     command = [sys.executable, str(PROJECT / "main.py")]
     command += [f"--{name}={value}" for name, value in flags.items()]
-    os.environ["TF_CONFIG"], *others = map(json.dumps, tasks)
+    own = [{"TF_CONFIG": json.dumps(task)} | gpus(config, i) for i, task in enumerate(tasks)]
+    before = {name: os.environ.get(name) for name in own[0]}
+    os.environ.update(own[0])
     try:
-        for other in others:
-            environment = os.environ | {"TF_CONFIG": other}
+        for environment in own[1:]:
+            environment = os.environ | environment
             cluster.started.append(
                 subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
             )
@@ -44,7 +47,20 @@ def workers(config: dict[str, Any], flags: dict[str, Any]) -> Iterator[None]:
     finally:
         for process in cluster.started:
             process.kill()  # nothing, if it has ended
-        del os.environ["TF_CONFIG"], cluster.started[:]
+        for name, value in before.items():
+            del os.environ[name]
+            os.environ |= {} if value is None else {name: value}
+        cluster.started.clear()
+
+
+def gpus(config, index):
+    """The variable that gives a worker GPUs of its own, --nb_replicas of them, where there are."""
+    names = [] if config["device"] == "cpu" else visible_gpus()
+    if not names:
+        return {}
+    count = config["nb_replicas"]
+    own = [names[(index * count + i) % len(names)] for i in range(count)]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(dict.fromkeys(own))}
 
 
 def free_ports(count: int) -> list[int]:

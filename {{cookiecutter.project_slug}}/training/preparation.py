@@ -72,7 +72,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     model.global_step = v1.train.create_global_step()
     model.lr = v1.placeholder(tf.float32, [], "lr")
     model.collective_keys = itertools.count(1)
-    model.worker = None
+    model.worker, model.replica = None, 0
     if model.config["nb_workers"] > 1:
         model.worker = v1.placeholder_with_default(np.int64(0), [], "worker")
     model.batch = {
@@ -167,7 +167,7 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
     Returns the loop and its --jit: what is given, or what suits the model and XLA can compile.
     """
     size, wanted = model.config["batch_size"], model.config["jit"]
-    if model.config["nb_workers"] > 1:
+    if workers.is_shared(model):
         workers.check(model)
     if size > model.examples:
         raise ConfigError(
@@ -212,7 +212,7 @@ def build_loop(model, data, jit):
     step, seed, saved = model.train_step, model.config["random_seed"], model.saved.values()
     size = model.config["batch_size"] // model.config["nb_workers"]
     with model.graph.as_default(), tf.name_scope("training"), seeded(seed):
-        if model.config["nb_workers"] > 1:
+        if workers.is_shared(model):
             step, jit = workers.train_step(model, jit), "off"
         loop = CompiledLoop(step, data, saved, size, jit)
     check_hidden_state(model.graph)

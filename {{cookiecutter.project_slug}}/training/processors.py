@@ -1,9 +1,10 @@
-"""The processors of this machine: how many a run may use, and what kind they are."""
+"""The processors of this machine: how many a run may use, and what kind they are; its GPUs."""
 
 import contextlib
 import math
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,18 @@ def quotas(root):
                 time, period = map(int, limit.split() or parts)
                 if time > 0:  # version 1: -1 is no limit
                     yield time / period
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that may be used, by the names that CUDA_VISIBLE_DEVICES has for them."""
+    allotted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allotted is not None:
+        return [name for name in allotted.split(",") if name.strip() and name.strip() != "-1"]
+    if not shutil.which("nvidia-smi"):
+        return []
+    answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    count = sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
+    return [str(i) for i in range(count)]
 
 
 def kind(root: str = "/") -> dict[str, Any]:

@@ -57,16 +57,21 @@ def variable(
 
 
 def dropout(model, values: "tf.Tensor", rate: float, salt: str) -> "tf.Tensor":
-    """Dropout whose mask follows from random_seed, salt (a name for this layer), step and worker.
+    """Dropout whose mask follows from random_seed, salt (a name for this layer), step and share.
 
     With --jit=off the masks are different: XLA has its own random number generator.
     """
     layer = zlib.crc32(salt.encode()) << 31 | model.config["random_seed"]
-    number, count = tf.cast(model.global_step, tf.int64), model.config["nb_workers"]
-    if count > 1:
-        number = number * count + model.worker
-    seed = tf.stack([tf.constant(layer, tf.int64), number])
+    seed = tf.stack([tf.constant(layer, tf.int64), number_of_share(model)])
     return tf.nn.experimental.stateless_dropout(values, rate, seed, rng_alg="philox")
+
+
+def number_of_share(model) -> "tf.Tensor":
+    """The step, int64; among workers or replicas a number for each one's share of its batch."""
+    number, replicas = tf.cast(model.global_step, tf.int64), model.config["nb_replicas"]
+    if model.config["nb_workers"] > 1:
+        number = number * model.config["nb_workers"] + model.worker
+    return number * replicas + model.replica if replicas > 1 else number
 
 
 @contextlib.contextmanager

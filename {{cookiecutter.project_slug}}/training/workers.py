@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError
-from training import cluster, contract, optimizers, variables
+from training import cluster, contract, device, optimizers, variables
 from training.collectives import mean
 from training.digests import digests
 from training.divergence import Diverged
@@ -33,6 +33,11 @@ def joined(config: dict) -> tuple[cluster.Cluster | None, int]:
     return (cluster.joined, cluster.joined.task.index) if is_worker else (None, 0)
 
 
+def is_shared(model) -> bool:
+    """Whether several workers, or several replicas of one, share the batches."""
+    return model.config["nb_workers"] * model.config["nb_replicas"] > 1
+
+
 def fed(model) -> dict:
     """What to feed to the operations of a cluster: which worker this is."""
     return {model.worker: model.place} if model.cluster else {}
@@ -46,17 +51,22 @@ def together(model, function, *arguments):
 def check(model) -> None:
     """ConfigError if a model's steps cannot be shared by the workers that its config asks for."""
     config, own = model.config, type(model).learn_from_epoch.__qualname__
-    size, count, jit = config["batch_size"], config["nb_workers"], config["jit"]
-    if not model.cluster:
+    size, count, replicas = config["batch_size"], config["nb_workers"], config["nb_replicas"]
+    jit, has_own = config["jit"], contract.has_own_update(model)
+    if count > 1 and not model.cluster:
         raise ConfigError(f"--nb_workers={count}: this process is in no cluster; python main.py "
                           "starts one on this machine, and TF_CONFIG names another")  # fmt: skip
-    if size % count:
-        raise ConfigError(f"--batch_size={size} cannot be shared equally by {count} workers")
+    if size % (count * replicas):
+        raise ConfigError(f"--batch_size={size} cannot be shared equally by {count} workers with "
+                          f"{replicas} replicas each")  # fmt: skip
     if own != "BasicModel.learn_from_epoch":
         raise ConfigError(f"--nb_workers={count}: {own} is not known to the other workers")
-    if jit == "loop" or (jit == "step" and contract.has_own_update(model)):
-        others = "off" if contract.has_own_update(model) else "step or off"
-        raise ConfigError(f"--jit={jit}: XLA compiles no exchange between workers; use {others}")
+    if has_own and replicas > 1:
+        raise ConfigError(f"--nb_replicas={replicas}: {type(model).__name__} has an update of its "
+                          "own; use as many workers")  # fmt: skip
+    if jit == "loop" or (jit == "step" and (has_own or replicas > 1)):
+        others = "off" if has_own or replicas > 1 else "step or off"
+        raise ConfigError(f"--jit={jit}: XLA compiles no exchange of gradients; use {others}")
 
 
 def train_step(model, jit: str):
@@ -68,6 +78,7 @@ def train_step(model, jit: str):
     nodes = [node for node in all_nodes(model.graph, "optimizer/") if node.op.startswith("Assign")]
     handles = {node.input[0].partition(":")[0] for node in nodes}
     assigned = [v for v in model.state if v.dtype.is_floating and v.handle.op.name in handles]
+    devices, has_own = device.replicas(model.config), contract.has_own_update(model)
 
     def gradients(batch):
         with variables.reused(model):
@@ -75,28 +86,53 @@ def train_step(model, jit: str):
         return loss, optimizers.gradients(model, loss)
 
     def step(batch):
-        if jit == "step":
-            loss, found = compiled(batch)
-        else:  # self.update, within it, averages the gradients
-            before = next(model.collective_keys)
-            loss, found = model.train_step(batch), []
-            if next(model.collective_keys) == before + 1:
-                raise ValueError(
-                    f"{type(model).__name__} has an update of its own, which each worker would make"
-                    " by itself: average its gradients, gradients = self.mean_of_workers(gradients)"
-                )
+        if has_own:
+            loss, found = own_step(model, batch), []
+        elif len(devices) > 1:
+            loss, *found = over_replicas(model, gradients, batch, devices)
+        else:
+            loss, found = compute(batch)
         with tf.control_dependencies([loss]):
             state = [variable.read_value() for variable in assigned]
         loss, *means = mean(model, [loss, *found, *state])
         found, state = means[: len(found)], means[len(found) :]
         updates = [v.assign(average) for v, average in zip(assigned, state, strict=True)]
-        if jit == "step":
+        if not has_own:
             updates.append(optimizers.apply(model, found))
         with tf.control_dependencies(updates):
             return tf.identity(loss)
 
-    compiled = tf.function(gradients, jit_compile=True, autograph=False)
+    compute = gradients
+    if jit == "step":
+        compute = tf.function(gradients, jit_compile=True, autograph=False)
     return step
+
+
+def own_step(model, batch):
+    """The step of a model with an update of its own; ValueError if that averages no gradients."""
+    before = next(model.collective_keys)
+    loss = model.train_step(batch)
+    if next(model.collective_keys) == before + 1:
+        raise ValueError(
+            f"{type(model).__name__} has an update of its own, which each worker would make by "
+            "itself: average its gradients, gradients = self.mean_of_workers(gradients)"
+        )
+    return loss
+
+
+def over_replicas(model, gradients, batch, devices):
+    """The means of loss and gradients over replicas, each of which computes its share on a device
+    of its own. The variables are those of the first device. Returns a list.
+    """
+    shares, found = {name: tf.split(t, len(devices)) for name, t in batch.items()}, []
+    for number, name in enumerate(devices):
+        model.replica = number
+        with tf.device(name):
+            loss, own = gradients({name: share[number] for name, share in shares.items()})
+            found.append([loss, *own])
+    model.replica = 0
+    return [None if one[0] is None else tf.add_n(one) / len(devices)
+            for one in zip(*found, strict=True)]  # fmt: skip
 
 
 def compare_setup(model) -> None:
