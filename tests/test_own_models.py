@@ -166,8 +166,21 @@ def test_a_model_of_the_page_does_all_that_models_do(followed, name):
     look_at_tensorboard(folder / "straight")
     compare(followed, folder)
     export(followed, name, folder / "straight")
+    train_by_workers(followed, name, folder)
     tests = ["tests/test_every_model.py", "-k", f"[{name}]", "-n0"]
     assert "9 passed" in run([*PYTEST, *tests], followed)
+
+
+def train_by_workers(project, name, folder):
+    """Two workers end with the same digests each time. At each checkpoint they compared weights."""
+    flags = [flag for flag in MODELS[name][0] if "max_iter" not in flag]
+    shape = ["--nb_workers=2", "--max_iter=40", "--save_every=20", "--random_seed=1"]
+    command = [*MAIN, f"--model_name={name}", *flags, *shape]
+    for place in ("first", "second"):
+        run([*command, f"--result_dir={folder / place}"], project)
+    found, alone = digests(folder / "first"), digests(folder / "straight")
+    assert sorted(found) == [0, 20, 40] and found == digests(folder / "second")
+    assert found[0] == alone[0] and found[40] != alone[40]  # sums in another order
 
 
 def evaluate(project, folder):

@@ -43,6 +43,7 @@ docs/runs.md
 docs/search.md
 docs/three.jpg
 docs/updates.md
+docs/workers.md
 docs/write-a-model.md
 doctor/__init__.py
 doctor/checks.py
@@ -117,6 +118,8 @@ tests/toy.py
 training/__init__.py
 training/batches.py
 training/checkpoints.py
+training/cluster.py
+training/collectives.py
 training/compilation.py
 training/config.py
 training/contract.py
@@ -131,6 +134,7 @@ training/feeding.py
 training/files.py
 training/folders.py
 training/graph_page.py
+training/launcher.py
 training/loop.py
 training/messages.py
 training/metrics.py
@@ -149,9 +153,11 @@ training/speed.py
 training/status.py
 training/steps.py
 training/tensorflow_import.py
+training/tf_config.py
 training/traces.py
 training/variables.py
 training/verification.py
+training/workers.py
 """
 
 

@@ -114,6 +114,7 @@ def test_when_a_worker_is_killed_the_other_says_so_and_all_go_on_exactly(
     assert digests(folder) == long
 
 
+@pytest.mark.slow
 def test_workers_that_something_starts_again_one_by_one_reach_the_same_end(
     long, toy_project, tmp_path
 ):
@@ -127,9 +128,8 @@ def test_workers_that_something_starts_again_one_by_one_reach_the_same_end(
         for index, process in enumerate(running):
             if process.poll() not in (None, 0):
                 starts[index] += 1
-                running[index] = start(toy_project, 2, *flags, hosts=hosts, only=index, limit=20)[
-                    index
-                ]
+                again = start(toy_project, 2, *flags, hosts=hosts, only=index, limit=20)
+                running[index] = again[index]
         if kills and (folder / "checkpoints" / f"model.ckpt-{kills[0]}.index").exists():
             running[random.integers(2)].kill()
             del kills[0]
@@ -139,12 +139,14 @@ def test_workers_that_something_starts_again_one_by_one_reach_the_same_end(
     assert digests(folder) == long
 
 
-def test_a_worker_that_is_told_to_stop_stops_all_after_saving(long, toy_project, tmp_path):
+@pytest.mark.parametrize("told", [[1], [0, 1]], ids=["one", "all"])
+def test_workers_that_are_told_to_stop_stop_all_after_saving(told, long, toy_project, tmp_path):
     folder = tmp_path / "run"
     flags = (*LONG, f"--result_dir={folder}")
-    workers = start(toy_project, 2, *flags)
+    workers = start(toy_project, 2, *flags, "--eval_every=10")  # so that it takes seconds
     wait_for(folder / "checkpoints" / "model.ckpt-500.index", workers)
-    workers[1].send_signal(signal.SIGTERM)
+    for index in told:  # a time limit tells all, and so does Ctrl-C
+        workers[index].send_signal(signal.SIGTERM)
     ended = ends(workers)
     assert [status for status, _, _ in ended] == [143, 143], ended
     assert json.loads((folder / "status.json").read_text())["status"] == "interrupted"

@@ -34,9 +34,12 @@ def seconds_of_a_step(model, stop: int = sys.maxsize) -> float:
 def advice(model) -> str:
     """A line that names a --jit with which steps are much faster; "" if there is none.
 
-    Builds and times a second model for each value. The model itself is left as it is.
+    Builds and times a second model for each value. The model itself is left as it is. Nothing is
+    timed on a cluster, whose other workers do not train that model.
     """
     times = {}
+    if model.cluster:
+        return ""
     for jit in ANNOUNCED:
         log.info(f"Timing --jit={jit}, because of --debug or --dry_run")
         try:

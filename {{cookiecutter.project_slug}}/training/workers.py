@@ -11,7 +11,6 @@ added in another order, so the last bits differ from those of one worker, and fr
 
 import contextlib
 import json
-import signal
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +21,7 @@ from training.collectives import mean
 from training.digests import digests
 from training.divergence import Diverged
 from training.provenance import environment, fingerprint
-from training.signals import StopSignals
+from training.signals import StopSignals, pass_on
 from training.steps import all_nodes
 
 TRAIN, COMPARE, END = range(3)  # what the chief says
@@ -150,16 +149,15 @@ def compare_setup(model) -> None:
 def say(model, what: int, count: int = 0) -> None:
     """Tell the other workers what comes next, and give them the chief's variables if these are new.
 
-    What one of them was sent, such as SIGTERM, is then sent to this process: so all stop after the
-    next steps.
+    What one of them was sent, such as SIGTERM, counts as sent to this process: so all stop after
+    the next steps.
     """
     heard = model.cluster.all_gather(what, count, model.step, model.is_new, 0)
     if what == END:
         return
     share_variables(model, model.is_new)
     for number in filter(None, heard[1:, -1]):
-        signal.raise_signal(int(number))
-        break
+        pass_on(int(number))
 
 
 def share_variables(model, is_new):
