@@ -124,6 +124,20 @@ def test_what_was_done_to_a_picture_is_said(shell, digits, tmp_path):
     assert len({answer.split(",")[0] for _, answer in answers}) == 1
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_a_photo_that_is_stored_turned_is_read_upright_by_its_tag(kind, model, tmp_path):
+    upright = picture(fake_digits("test")["images"][3])
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    orientation = Image.Exif()
+    orientation[0x0112] = 6  # "turn it clockwise", as a phone held upright writes it
+    upright.save(tmp_path / f"upright.{kind}")
+    turned.save(tmp_path / f"tagged.{kind}", exif=orientation)
+    turned.save(tmp_path / f"turned.{kind}")
+    names = ("upright", "tagged", "turned")
+    found = [read_inputs(model, str(tmp_path / f"{name}.{kind}")).arrays["images"] for name in names]
+    assert apart(found[1], found[0]) < 0.02 < apart(found[2], found[0])
+
+
 def test_a_picture_of_40_megapixels_is_read(model, tmp_path):
     large = picture(fake_digits("test")["images"][0]).resize((8000, 5000))
     large.save(tmp_path / "large.jpg")
