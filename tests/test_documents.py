@@ -41,6 +41,17 @@ def test_the_steps_that_are_printed_are_those_of_the_readmes(template, tmp_path)
     if os.name != "nt":
         assert commands("\n".join(steps)) == readme[2 : 2 + len(steps)]
         assert len(steps) == 9
+    said = [line for line in printed.splitlines() if line and not line.startswith("    ")]
+    assert said == [
+        "The project is ready. Next:",
+        "With uv, which makes the environment itself: uv run python main.py, uv run pytest.",
+        (
+            "A run records the commit that it started from, and the changes since. "
+            "For that the project needs a"
+        ),
+        "repository of its own: inside another one, a run would record a commit of the other one.",
+        "See README.md for more.",
+    ]
 
 
 @pytest.mark.slow

@@ -182,4 +182,6 @@ def test_a_cookiecutter_that_is_too_old_is_refused_with_what_to_install(
     assert (done.returncode == 0) == accepted
     if not accepted:
         assert done.stderr.startswith(f"cookiecutter {version} ")
-        assert done.stderr.endswith('pip install "cookiecutter>=2.2"\n')
+        advice = 'pip install "cookiecutter>=2.2"\n'
+        assert done.stderr.endswith(advice)
+        assert f"```sh\n{advice}" in (CHECKOUT / "README.md").read_text(encoding="utf-8")

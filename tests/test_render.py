@@ -254,6 +254,12 @@ def test_lines_end_alike_wherever_the_template_was_checked_out(own_template, pri
     assert (project / "pyproject.toml").read_bytes() == (pristine / "pyproject.toml").read_bytes()
 
 
+def test_git_checks_texts_out_with_the_line_ends_that_a_render_has(template):
+    command = ["git", "check-attr", "eol", "text", "--", "README.md", "docs/new.py"]
+    said = subprocess.run(command, cwd=template, capture_output=True, text=True, check=True).stdout
+    assert said.count(": eol: lf\n") == said.count(": text: auto\n") == 2, said
+
+
 def test_pyproject_and_workflow_parse_in_the_template_and_in_a_render(template, pristine):
     for folder in (template / "{{cookiecutter.project_slug}}", pristine):
         assert read_toml(folder / "pyproject.toml")["project"]["requires-python"]
@@ -325,6 +331,8 @@ def test_a_project_is_checked_by_the_rules_of_the_template(template, pristine):
         about = read_toml(folder / "pyproject.toml")["tool"]["ruff"]
         assert about["line-length"] == 100
         assert about["lint"]["select"] == ["E", "W", "F", "I", "B", "UP"]
+        about = read_toml(folder / "pyproject.toml")["tool"]["pytest"]["ini_options"]
+        assert "--strict-markers -m 'not campaign'" in about["addopts"]
 
 
 def by_command(template, output, *options):

@@ -241,6 +241,24 @@ def test_initial_values_follow_from_the_seed_and_the_name(own, name, options, ho
             assert not np.array_equal(model.weights()["one"], first["one"])
 
 
+@pytest.mark.parametrize("draw, options", [("truncated_normal", {"stddev": 0.5}), ("variable", {})])
+def test_weights_of_one_shape_start_apart_and_follow_from_seed_and_name(own, draw, options):
+    def inference(self, batch, training):
+        make = getattr(self, draw)
+        weights = make("one", [2, 100], **options) + make("other", [2, 100], **options)
+        with tf.compat.v1.variable_scope("inner"):
+            weights += make("one", [2, 100], **options)
+        return (batch["points"] @ weights)[:, :2]
+
+    starts = []
+    for seed in (3, 3, 4):
+        with own(inference, random_seed=seed) as model:
+            weights = model.weights()
+        starts.append([weights[name].tobytes() for name in ("one", "other", "inner/one")])
+    first, again, with_another_seed = starts
+    assert first == again and len({*first, *with_another_seed}) == 6
+
+
 def dense_of_keras(self, batch, training):
     hidden = tf.keras.layers.Dense(8, activation="relu")(batch["points"])
     return tf.keras.layers.Dense(2)(hidden)

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 from power_cuts import Disk
-from runs import curves, digests, metrics, train
+from runs import curves, digests, metrics, read, train
 
-from training import checkpoints, files
+from training import checkpoints, files, folders
 from training.checkpoints import Checkpoints
 from training.provenance import recorded_config
 
@@ -96,6 +96,36 @@ def test_a_power_cut_at_every_moment_loses_nothing_that_was_promised(world, caps
     with capsys.disabled():
         print(f"\n{moments} moments, {moments * (2 + images)} folders, {len(found)} problems")
     assert found == []
+
+
+def test_records_are_written_once_a_checkpoint_is_certain(world):
+    """A resume takes records without a checkpoint for a run that has lost its checkpoints."""
+    tmp_path, _ = world
+    disk, recording = recorded(tmp_path), []
+    for cut in range(len(disk.cuts)):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        disk.image(cut, folder / "latest", "latest")
+        if (folder / "latest" / "run" / "metrics.jsonl").exists():
+            recording.append(cut)
+            assert promised_step(disk, cut, folder / "certain") is not None, disk.cuts[cut][0]
+    assert 0 < len(recording) < len(disk.cuts)
+
+
+def test_a_run_that_has_ended_stays_so_whatever_folder_it_made(tmp_path, monkeypatch):
+    watched, image = tmp_path / "watched", tmp_path / "image"
+    monkeypatch.setattr(folders, "RESULTS", watched / "results")
+    watched.mkdir()
+    with Disk(watched) as disk:
+        for given in ({"result_dir": str(watched / "deep" / "run")}, {}):
+            train(SETTINGS | given)
+    disk.image(-1, image, "certain")
+    runs = [path.parent for path in watched.rglob("metrics.jsonl")]
+    assert len(runs) == 2
+    for run in runs:
+        kept = image / run.relative_to(watched)
+        assert read(kept, "status.json")["status"] == "complete"
+        assert metrics(kept) == metrics(run) != []
 
 
 def test_without_syncing_it_would_be_seen(world, monkeypatch):

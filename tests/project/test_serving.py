@@ -124,6 +124,21 @@ def test_what_was_done_to_a_picture_is_said(shell, digits, tmp_path):
     assert len({answer.split(",")[0] for _, answer in answers}) == 1
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_a_photo_that_is_stored_turned_is_read_upright_by_its_tag(kind, model, tmp_path):
+    upright = picture(fake_digits("test")["images"][3])
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    orientation = Image.Exif()
+    orientation[0x0112] = 6  # "turn it clockwise", as a phone held upright writes it
+    upright.save(tmp_path / f"upright.{kind}")
+    turned.save(tmp_path / f"tagged.{kind}", exif=orientation)
+    turned.save(tmp_path / f"turned.{kind}")
+    found = read_inputs(model, str(tmp_path))
+    tagged, turned, right = found.arrays["images"]
+    assert found.names == [f"{name}.{kind}" for name in ("tagged", "turned", "upright")]
+    assert apart(tagged, right) < 0.02 < apart(turned, right)
+
+
 def test_a_picture_of_40_megapixels_is_read(model, tmp_path):
     large = picture(fake_digits("test")["images"][0]).resize((8000, 5000))
     large.save(tmp_path / "large.jpg")
@@ -296,6 +311,13 @@ def test_what_an_example_is_known_by_is_not_taken_for_a_prediction(shell, line_r
     flags = ["--infer", f"--result_dir={line_run[0]}", "--format=csv"]
     assert shell(*flags)[1].startswith("x,given_y,y\n-1.0,")
     assert shell(*flags, "--input=2")[1].startswith("x,y\n2.0,")
+
+
+def test_without_input_the_first_examples_of_valid_are_answered(line_run):
+    with make_model({"result_dir": str(line_run[0])}) as model:
+        found = read_inputs(model, "").arrays["y"]
+        few = {split: model.load(split)["y"][:10] for split in ("train", "valid", "test")}
+    assert [split for split, y in few.items() if np.array_equal(found, y)] == ["valid"]
 
 
 def test_predictions_of_any_kind_take_a_line_each():

@@ -13,6 +13,7 @@ from toy import Toy
 
 import main
 from models import MODELS, ConfigError, make_model
+from training.run import Run
 from training.signals import StopSignals
 
 
@@ -144,6 +145,22 @@ def test_a_signal_ends_a_run_in_good_order(toy_project, tmp_path, number, status
     assert read(tmp_path / "run", "status.json")["status"] == "interrupted"
     assert list(digests(tmp_path / "run"))[-1] == step
     assert f"Interrupted at step {step}" in output and errors == ""
+
+
+def test_a_second_ctrl_c_stops_at_once(shell, small, tmp_path, monkeypatch):
+    def interrupt_twice(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    train(small, until=20)
+    monkeypatch.setattr(Run, "log_losses", interrupt_twice)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    status, _, errors = shell(f"--result_dir={tmp_path / 'run'}")
+    signal.signal(signal.SIGINT, before)
+    assert status == 130 and errors.startswith("error: stopped at once;"), errors
+    about = read(tmp_path / "run", "status.json")
+    assert (about["status"], about["reason"]) == ("interrupted", "stopped at once")
+    assert list(digests(tmp_path / "run")) == [0, 20]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
