@@ -165,14 +165,15 @@ def verify(config):
     """Train a run again, compare it with what is recorded, and print the verdict."""
     given, config = config, get_model_class(config).complete(config)
     with (
-        launcher.workers(config, {"verify": True, "result_dir": given["result_dir"]}),
+        launcher.workers(config, {"verify": True} | given),
         make_model(config | UNLOADED) as model,  # whatever has become of its checkpoints
     ):
         if model.place:
             return workers.follow(model)["status"]
         model.config = config
-        verdict = verification.verify(model)
-        workers.end(model, {"status": 0 if verdict.equal else 1})
+        with workers.meeting(model):
+            verdict = verification.verify(model)
+            workers.end(model, {"status": 0 if verdict.equal else 1})
     for line in verdict.lines:
         print(line)
     return 0 if verdict.equal else 1

@@ -30,9 +30,12 @@ def main():
             "MASTER_PORT": str(ports[0]),
         }
         command = [sys.executable, Path(__file__).parent / program, *arguments]
-        output = None if index == 0 else subprocess.DEVNULL
-        processes.append(subprocess.Popen(command, env=environment, stdout=output))
-    sys.exit(max(process.wait() for process in processes))
+        output = subprocess.PIPE if index == 0 else subprocess.DEVNULL
+        processes.append(subprocess.Popen(command, env=environment, stdout=output, text=True))
+    said, _ = processes[0].communicate()
+    status = max(process.wait() for process in processes)
+    print(said, end="", flush=True)  # after all that the workers say when they end
+    sys.exit(status)
 
 
 if __name__ == "__main__":

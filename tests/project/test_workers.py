@@ -1,16 +1,18 @@
 """Data-parallel training: workers with equal weights, the same digests each time, and no hang."""
 
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from clusters import ends, start
+from clusters import ends, start, task
 from runs import digests, metrics
 
 from models import ConfigError, make_model
@@ -72,7 +74,7 @@ def test_workers_that_main_starts_itself_give_the_bits_of_those_in_tf_config(
     answer = process(*FLAGS, "--nb_workers=2", f"--result_dir={folder}")
     assert answer.returncode == 0, answer.stderr
     assert digests(folder) == digests(two[0])
-    answer = process("--verify", f"--result_dir={folder}")
+    answer = process("--verify", "--worker_timeout=60", f"--result_dir={folder}")
     assert answer.returncode == 0 and "bit-identical at 4 of 4" in answer.stdout
     records = (folder / "checkpoints" / "checkpoints.jsonl").read_text().splitlines(True)
     spoilt = records[2].replace('"weights_sha256": "', '"weights_sha256": "0')
@@ -160,9 +162,13 @@ def test_a_worker_that_does_not_answer_stops_the_others_after_the_time_limit(toy
     workers = start(toy_project, 2, *LONG, f"--result_dir={folder}", limit=5)
     wait_for(folder / "checkpoints" / "model.ckpt-500.index", workers)
     workers[1].send_signal(signal.SIGSTOP)
+    began = time.monotonic()
     try:
         status, _, errors = ends([workers[0]])[0]
-        assert status == 1 and "did not answer within --worker_timeout=5" in errors
+        assert (
+            status == 1 and "no answer within --worker_timeout=5 seconds from worker 1 (" in errors
+        )
+        assert time.monotonic() - began < 5 + SOON
     finally:
         workers[1].kill()
 
@@ -233,6 +239,54 @@ def test_a_worker_that_never_comes_is_named_after_the_time_limit(toy_project, tm
     assert not (tmp_path / "run").exists()
 
 
+def test_a_chief_that_accepts_and_never_answers_is_given_up_after_the_time_limit(toy_project):
+    hosts, began = [f"localhost:{port}" for port in free_ports(2)], time.monotonic()
+    with socket.create_server(("localhost", int(hosts[0].rpartition(":")[2]))):
+        _, worker = start(toy_project, 2, *FLAGS, hosts=hosts, only=1, limit=2)
+        status, _, errors = ends([worker])[0]
+    assert status == 1 and "no answer within --worker_timeout=2 seconds from the chief (" in errors
+    assert time.monotonic() - began < 2 * SOON
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's children so")
+def test_workers_end_soon_after_a_launcher_that_is_killed_early(toy_project, tmp_path):
+    command = [sys.executable, "main.py", "--nb_workers=2", f"--result_dir={tmp_path / 'run'}"]
+    chief = subprocess.Popen(command, cwd=toy_project, stdout=subprocess.DEVNULL)
+    children = Path(f"/proc/{chief.pid}/task/{chief.pid}/children")
+    end = time.monotonic() + 30
+    while not (worker := children.read_text().split()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    chief.kill()
+    chief.wait()
+    while Path(f"/proc/{worker[0]}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_two_models_of_one_worker_keep_variables_of_their_own(tmp_path):
+    program = """
+import json, sys
+from models import make_model
+common = {"model_name": "LinearRegression", "threads": 1}
+with make_model(common | {"random_seed": 1}) as one:
+    before = one.weights()["w"].tolist()
+    with make_model(common | {"random_seed": 2}) as other:
+        print(json.dumps([before, one.weights()["w"].tolist(), other.weights()["w"].tolist()]))
+"""
+    hosts = [f"localhost:{port}" for port in free_ports(2)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, text=True,
+                         env=os.environ | {"TF_CONFIG": task(hosts, index)},
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for index in range(2)
+    ]  # fmt: skip
+    for status, output, errors in ends(processes):
+        assert status == 0, errors
+        before, after, other = json.loads(output.splitlines()[-1])
+        assert before == after != other
+
+
 def test_a_second_process_with_the_same_task_is_refused(toy_project, tmp_path):
     hosts = [f"localhost:{port}" for port in free_ports(2)]
     with socket.socket() as first:
@@ -277,10 +331,11 @@ def test_the_chief_of_tf_config_comes_first(monkeypatch):
 
 def test_workers_on_one_machine_have_gpus_of_their_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    config = {"device": "auto", "nb_replicas": 2}
+    config = {"device": "auto", "nb_replicas": 2, "nb_workers": 2}
     assert launcher.gpus(config, 1) == {"CUDA_VISIBLE_DEVICES": "2,3"}
-    assert launcher.gpus(config | {"nb_replicas": 1}, 5) == {"CUDA_VISIBLE_DEVICES": "1"}
     assert launcher.gpus(config | {"device": "cpu"}, 1) == {}
+    with pytest.raises(ConfigError, match="there are 4 GPUs here, and each worker needs 2"):
+        launcher.gpus(config | {"nb_workers": 3}, 0)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"cluster": {"worker": ["a:1"]}}'])
@@ -294,7 +349,7 @@ def test_a_process_alone_in_tf_config_trains_as_without_it(content, small, monke
 @pytest.mark.parametrize(
     "settings, words",
     [
-        ({"batch_size": 15}, "--batch_size=15 cannot be shared equally by 2 workers"),
+        ({"batch_size": 15}, "--batch_size=15 cannot be shared equally by --nb_workers=2"),
         ({"jit": "loop"}, "--jit=loop"),
     ],
 )

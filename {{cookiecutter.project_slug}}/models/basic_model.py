@@ -219,7 +219,8 @@ class BasicModel:
             )
         if self.place:
             return workers.follow(self)
-        return workers.end(self, loop.train(self, Run(self.config), until, final))
+        with workers.meeting(self):
+            return workers.end(self, loop.train(self, Run(self.config), until, final))
 
     def weights(self) -> Arrays:
         """All saved variables, optimizer and global step included."""
@@ -231,6 +232,8 @@ class BasicModel:
         ValueError if the run there has gone on beyond this step, or may not be trained so far.
         """
         path, max_iter = self.config["result_dir"], self.config["max_iter"]
+        if self.place:
+            raise ConfigError("save: on a cluster the chief alone has a run folder")
         if self.step > max_iter:
             raise ValueError(f"step {self.step} is beyond max_iter={max_iter}, which a run keeps")
         if path and Checkpoints(path, self.config).last_step() == self.step:

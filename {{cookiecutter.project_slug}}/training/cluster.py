@@ -10,8 +10,10 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import queue
+import re
 import socket
 import threading
 import time
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 SLOTS = 8  # numbers that each worker tells the others at a time
 OWN = ("result_dir", "from_checkpoint", "step", "threads", "debug")  # may differ among workers
 HEARD = 0.2  # seconds until Ctrl-C is heard while a worker waits
+PARENT = "LAUNCHER_PID"  # the variable with the process that has started this one, and the others
 
 
 class WorkerLost(OSError):
@@ -44,7 +47,7 @@ class Cluster:
     """
 
     def __init__(self, task: Task, config: dict):
-        """Start the server, and wait until all others can be reached; WorkerLost if they can't."""
+        """Start the server. The others are waited for in `wait_for_others`."""
         self.task, self.timeout = task, config["worker_timeout"]
         self.others = [i for i in range(len(task.addresses)) if i != task.index]
         self.is_chief = task.index == 0
@@ -54,9 +57,11 @@ class Cluster:
         self.options.experimental.collective_group_leader = "/job:worker/replica:0/task:0"
         self.options.device_filters.append(f"/job:worker/task:{task.index}")
         self.options.experimental.collective_nccl = device.has_gpu(config)
+        self.options.isolate_session_state = True  # two models share no variables
+        self.is_meeting = False  # whether the others wait for what the chief says
+        without_proxy(task)
         spec = {"worker": list(task.addresses)}
         self.server = tf.distribute.Server(spec, "worker", task.index, "grpc", self.options)
-        self.wait_for_others()
         with tf.Graph().as_default() as graph, tf.device("CPU:0"):
             self.said = tf.compat.v1.placeholder(tf.int64, [len(task.addresses), SLOTS])
             options = len(task.addresses), self.timeout, ON_CPU, 1
@@ -67,14 +72,17 @@ class Cluster:
         """A session in which the operations of all workers can meet."""
         return tf.compat.v1.Session(self.server.target, graph, self.options)
 
-    def wait_for_others(self):
-        """Wait until every other worker can be reached."""
+    def wait_for_others(self) -> None:
+        """Wait until every other worker can be reached; WorkerLost if one can't."""
+        parent = os.environ.get(PARENT, str(os.getppid()))
         end, told = time.monotonic() + self.timeout, False
         while missing := {i: why for i in self.others if (why := self.unreachable(i))}:
             names = ", ".join(f"{self.task.name(i)}: {why}" for i, why in missing.items())
             for number, process in enumerate(started, start=1):
                 if process.poll() is not None:
                     raise WorkerLost(f"{self.task.name(number)} has ended at once; see its message")
+            if os.name == "posix" and parent != str(os.getppid()):
+                raise WorkerLost(f"{self.task.name(0)} has ended")
             if time.monotonic() > end:
                 raise WorkerLost(f"not all workers came within --worker_timeout={self.timeout:g} "
                                  f"seconds. {names}. Start it, or correct TF_CONFIG")  # fmt: skip
@@ -92,9 +100,13 @@ class Cluster:
             return error.strerror or str(error)
         return ""
 
-    def call(self, function: Callable, *arguments) -> Any:
-        """Call what waits for the other workers. Ctrl-C is heard meanwhile; or WorkerLost."""
-        answers = queue.SimpleQueue()
+    def call(self, function: Callable, *arguments, seconds: float = math.inf) -> Any:
+        """Call what waits for the other workers. Ctrl-C is heard meanwhile; or WorkerLost.
+
+        seconds: after which it is given up. Collective operations end by themselves, after
+        --worker_timeout, but not while they look for a first worker that never answers.
+        """
+        answers, end = queue.SimpleQueue(), time.monotonic() + seconds
 
         def work():
             try:
@@ -107,22 +119,25 @@ class Cluster:
             with contextlib.suppress(queue.Empty):
                 value, error = answers.get(timeout=HEARD)
                 break
+            if time.monotonic() > end:
+                raise self.lost()
         gone = tf.errors.UnavailableError, tf.errors.DeadlineExceededError
-        if isinstance(error, gone) or "Collective" in str(error):
+        if isinstance(error, gone) or re.search("Collective (ops is|has timed)", str(error)):
             raise self.lost(error) from None
         if error:
             raise error
         return value
 
-    def lost(self, error) -> WorkerLost:
-        """What to say when a collective operation fails."""
+    def lost(self, error=None) -> WorkerLost:
+        """What to say when a collective operation fails, or when nothing comes back."""
         gone = [self.task.name(i) for i in self.others if self.unreachable(i)]
+        others = ", ".join(gone or map(self.task.name, self.others))
         if gone:
-            said = f"{', '.join(gone)} has ended"
-        elif isinstance(error, tf.errors.DeadlineExceededError):
-            said = f"the other workers did not answer within --worker_timeout={self.timeout:g}"
+            said = f"{others} has ended"
+        elif error is None or isinstance(error, tf.errors.DeadlineExceededError):
+            said = f"no answer within --worker_timeout={self.timeout:g} seconds from {others}"
         else:
-            said = "a worker has ended, or has started again by itself"
+            said = f"one of {others} has ended, or has started again by itself"
         return WorkerLost(f"{said}; its own messages may say why. Start all workers again: they go "
                           "on from the last checkpoint of --result_dir")  # fmt: skip
 
@@ -130,7 +145,8 @@ class Cluster:
         """Tell all workers up to SLOTS integers. Returns those of all: int64 [workers, numbers]."""
         said = np.zeros(self.said.shape.as_list(), np.int64)
         said[self.task.index, : len(numbers)] = numbers
-        heard = self.call(self.session.run, self.heard, {self.said: said})
+        limit = self.timeout + HEARD * len(self.others) + 5  # longer than the operation's own
+        heard = self.call(self.session.run, self.heard, {self.said: said}, seconds=limit)
         return heard[:, : len(numbers)]
 
     def broadcast(self, text: str = "") -> str:
@@ -148,8 +164,9 @@ class Cluster:
                      for n in sorted({*given, *chief["given"]} - {*OWN})
                      if given.get(n) != chief["given"].get(n)]  # fmt: skip
         if (found := config["threads"]) != (threads := chief["config"]["threads"]):
-            differing.append(f"--threads={found} (the chief: {threads})")
-        self.check_all(not differing, f"other flags: {', '.join(differing)}")
+            differing.append(f"--threads={found} (the chief: {threads}; write it out for all)")
+        said = f"other flags: {', '.join(differing)}. Start all with the same"
+        self.check_all(not differing, said)
         if self.is_chief:
             return config
         log.info(f"Following {self.task.name(0)}, whose screen shows the run")
@@ -169,8 +186,7 @@ class Cluster:
         if names and is_fine:
             raise ConfigError(f"{names} differs from the chief; its own message says in what")
         if names:
-            raise ConfigError(f"{self.task.name(self.task.index)} has {problem}; all workers must "
-                              "have the same")  # fmt: skip
+            raise ConfigError(f"{self.task.name(self.task.index)} has {problem}")
 
 
 def short(value):
@@ -190,6 +206,13 @@ def check_port(task: Task) -> None:
                 f"TF_CONFIG: {task.name(task.index)} cannot listen on port {port}: "
                 f"{error.strerror}. Is another process this task, too?"
             ) from None
+
+
+def without_proxy(task: Task) -> None:
+    """Let gRPC reach the other workers directly, whatever proxy is set for the web."""
+    known = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""
+    hosts = [address.rpartition(":")[0].strip("[]") for address in task.addresses]
+    os.environ["no_grpc_proxy"] = ",".join(filter(None, [known, *dict.fromkeys(hosts)]))
 
 
 joined: Cluster | None = None  # that of this process
@@ -212,6 +235,7 @@ def shared(config: dict, complete: Callable) -> dict:
     config = config | {"nb_workers": count}
     own = complete(config if task.index == 0 else here(config))
     joined = joined or Cluster(task, own)
+    joined.wait_for_others()
     return joined.agree(config, own)
 
 

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from settings import ConfigError
 from training import cluster
 from training.files import PROJECT
 from training.processors import visible_gpus
-from training.tf_config import task_of_environment
+from training.tf_config import check_shares, task_of_environment
 
-ENDS = 30  # seconds until a worker that was told the end is stopped
+ENDS = 5  # seconds until a worker that has not ended by itself is stopped
 
 
 @contextlib.contextmanager
@@ -27,26 +28,29 @@ def workers(config: dict[str, Any], flags: dict[str, Any]) -> Iterator[None]:
     if config["nb_workers"] == 1 or task_of_environment():
         yield
         return
+    check_shares(config)
     hosts = [f"localhost:{port}" for port in free_ports(config["nb_workers"])]
     tasks = [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
              for i in range(len(hosts))]  # fmt: skip
     command = [sys.executable, str(PROJECT / "main.py")]
     command += [f"--{name}={value}" for name, value in flags.items()]
     own = [{"TF_CONFIG": json.dumps(task)} | gpus(config, i) for i, task in enumerate(tasks)]
+    parent = {cluster.PARENT: str(os.getpid())}
     before = {name: os.environ.get(name) for name in own[0]}
     os.environ.update(own[0])
     try:
         for environment in own[1:]:
-            environment = os.environ | environment
+            environment = os.environ | environment | parent
             cluster.started.append(
                 subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
             )
         yield
-        for process in cluster.started:
-            process.wait(ENDS)
     finally:
         for process in cluster.started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(ENDS)
             process.kill()  # nothing, if it has ended
+            process.wait()
         for name, value in before.items():
             del os.environ[name]
             os.environ |= {} if value is None else {name: value}
@@ -58,9 +62,11 @@ def gpus(config, index):
     names = [] if config["device"] == "cpu" else visible_gpus()
     if not names:
         return {}
-    count = config["nb_replicas"]
-    own = [names[(index * count + i) % len(names)] for i in range(count)]
-    return {"CUDA_VISIBLE_DEVICES": ",".join(dict.fromkeys(own))}
+    workers, count = config["nb_workers"], config["nb_replicas"]
+    if len(names) < workers * count:
+        raise ConfigError(f"--nb_workers={workers}: there are {len(names)} GPUs here, and each worker "
+                          f"needs {count} of its own; --device=cpu uses none")  # fmt: skip
+    return {"CUDA_VISIBLE_DEVICES": ",".join(names[index * count : (index + 1) * count])}
 
 
 def free_ports(count: int) -> list[int]:

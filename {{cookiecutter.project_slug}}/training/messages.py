@@ -132,6 +132,7 @@ def one_line(error: BaseException | str) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" :\t")]
+    lines = [line for line in lines if not line.startswith("From /job:")]  # of which worker
     said = [after for line, after in zip(lines, lines[1:], strict=False) if line[:6] == "Node: "]
     said += [line for line in lines if not line.startswith("Graph execution error")]
     return said[0] if said else type(error).__name__

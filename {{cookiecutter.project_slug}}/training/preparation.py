@@ -71,7 +71,7 @@ def build_graph(model, examples: dict[str, np.ndarray]) -> None:
     v1 = tf.compat.v1
     model.global_step = v1.train.create_global_step()
     model.lr = v1.placeholder(tf.float32, [], "lr")
-    model.collective_keys = itertools.count(1)
+    model.collective_keys = itertools.count(2)  # 1 is the cluster's own
     model.worker, model.replica = None, 0
     if model.config["nb_workers"] > 1:
         model.worker = v1.placeholder_with_default(np.int64(0), [], "worker")

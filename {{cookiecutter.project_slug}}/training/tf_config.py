@@ -51,10 +51,21 @@ def task_of_environment() -> Task | None:
             raise ConfigError(f"TF_CONFIG: {address} is there more than once")
     if len(addresses) < 2:
         return None
+    if isinstance(index, str) and index.isdecimal():  # as text that was put into a template
+        index = int(index)
     own = {"chief": chief, "worker": workers}.get(kind, ())
     if type(index) is not int or not 0 <= index < len(own):
         raise ConfigError(f"TF_CONFIG: the cluster has no task {kind} {index}")
     return Task(addresses, index + (len(chief) if kind == "worker" else 0))
+
+
+def check_shares(config: dict) -> None:
+    """ConfigError if the batches of a config cannot be shared equally."""
+    size, workers, replicas = (config[n] for n in ("batch_size", "nb_workers", "nb_replicas"))
+    if size % (workers * replicas):
+        names = [(workers, "--nb_workers"), (replicas, "--nb_replicas")]
+        by = " and ".join(f"{name}={number}" for number, name in names if number > 1)
+        raise ConfigError(f"--batch_size={size} cannot be shared equally by {by}")
 
 
 def threads_here() -> int:

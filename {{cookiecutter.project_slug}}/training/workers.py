@@ -11,6 +11,7 @@ added in another order, so the last bits differ from those of one worker, and fr
 
 import contextlib
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,7 @@ from training.divergence import Diverged
 from training.provenance import environment, fingerprint
 from training.signals import StopSignals, pass_on
 from training.steps import all_nodes
+from training.tf_config import check_shares
 
 TRAIN, COMPARE, END = range(3)  # what the chief says
 
@@ -51,15 +53,13 @@ def together(model, function, *arguments):
 def check(model) -> None:
     """ConfigError if a model's steps cannot be shared by the workers that its config asks for."""
     config, own = model.config, type(model).learn_from_epoch.__qualname__
-    size, count, replicas = config["batch_size"], config["nb_workers"], config["nb_replicas"]
+    count, replicas = config["nb_workers"], config["nb_replicas"]
     jit, has_own = config["jit"], contract.has_own_update(model)
     if count > 1 and not model.cluster:
         raise ConfigError(f"--nb_workers={count}: this process is in no cluster; python main.py "
                           "starts one on this machine, and TF_CONFIG names another")  # fmt: skip
-    if size % (count * replicas):
-        raise ConfigError(f"--batch_size={size} cannot be shared equally by {count} workers with "
-                          f"{replicas} replicas each")  # fmt: skip
-    if own != "BasicModel.learn_from_epoch":
+    check_shares(config)
+    if count > 1 and own != "BasicModel.learn_from_epoch":
         raise ConfigError(f"--nb_workers={count}: {own} is not known to the other workers")
     if has_own and replicas > 1:
         raise ConfigError(f"--nb_replicas={replicas}: {type(model).__name__} has an update of its "
@@ -167,15 +167,31 @@ def share_variables(model, is_new):
     model.is_new = False
 
 
+@contextlib.contextmanager
+def meeting(model) -> Iterator[None]:
+    """Within it, the chief leads and the other workers of its cluster follow."""
+    if model.cluster:
+        model.cluster.is_meeting = True
+    try:
+        yield
+    finally:
+        if model.cluster:
+            model.cluster.is_meeting = False
+
+
 def lead(model, count: int) -> None:
-    """Let the other workers train the next `count` steps, if this is the chief."""
+    """Let the other workers train the next `count` steps, if this is the chief; ConfigError if
+    they do not wait for it.
+    """
+    if model.cluster and not model.cluster.is_meeting:
+        raise ConfigError("on a cluster, call train: the other workers take part in nothing else")
     if model.cluster and model.cluster.is_chief:
         say(model, TRAIN, count)
 
 
 def compare_weights(model, weights: dict[str, np.ndarray]) -> None:
     """ValueError names a worker whose weights differ from the chief's, {name: array}."""
-    if model.cluster and model.cluster.is_chief:
+    if model.cluster and model.cluster.is_chief and model.cluster.is_meeting:
         say(model, COMPARE)
         compare_digests(model, weights)
 
@@ -191,7 +207,8 @@ def compare_digests(model, weights):
         for index in np.flatnonzero(told != told[0]):
             raise ValueError(f"{name} of {model.cluster.task.name(index)} differs from the chief's "
                              f"at step {model.step}: it must follow from what self.update or "
-                             "self.mean_of_workers averages")  # fmt: skip
+                             "self.mean_of_workers averages, and the processors must be of one "
+                             "kind")  # fmt: skip
 
 
 def end(model, result: dict) -> dict:
@@ -205,7 +222,7 @@ def end(model, result: dict) -> dict:
 def follow(model) -> dict:
     """Do what the chief says, until it ends. Returns what the chief's `train` returns."""
     model.prepare_steps()
-    with StopSignals() as stop:
+    with meeting(model), StopSignals() as stop:
         while True:
             heard = model.cluster.all_gather(0, 0, 0, 0, stop.received or 0)
             said, count, model.step, is_new, _ = map(int, heard[0])
