@@ -193,7 +193,7 @@ def test_streamed_data_gives_the_bits_of_data_on_the_device(two, process, tmp_pa
     "own, words",
     [
         ("--lr=0.2", "other flags: --lr=0.2 (the chief: 0.1)"),
-        ("--threads=2", "--threads=2 (the chief: 1)"),
+        ("--threads=2", "--threads=2 (the chief: 1;"),
     ],
 )
 def test_workers_with_other_settings_than_the_chief_are_refused(own, words, toy_project, tmp_path):
@@ -268,11 +268,13 @@ def test_two_models_of_one_worker_keep_variables_of_their_own(tmp_path):
     program = """
 import json, sys
 from models import make_model
+def weights(model):
+    return {name: array.tolist() for name, array in model.weights().items()}
 common = {"model_name": "LinearRegression", "threads": 1}
 with make_model(common | {"random_seed": 1}) as one:
-    before = one.weights()["w"].tolist()
+    before = weights(one)
     with make_model(common | {"random_seed": 2}) as other:
-        print(json.dumps([before, one.weights()["w"].tolist(), other.weights()["w"].tolist()]))
+        print(json.dumps([before, weights(one), weights(other)]))
 """
     hosts = [f"localhost:{port}" for port in free_ports(2)]
     processes = [

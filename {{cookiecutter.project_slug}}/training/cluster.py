@@ -28,12 +28,13 @@ from training import device
 from training.collectives import ON_CPU, all_reduce
 from training.messages import console
 from training.provenance import recorded_config
-from training.tf_config import Task, task_of_environment
+from training.tf_config import Task, check_port, task_of_environment, without_proxy
 
 log = logging.getLogger(__name__)
 SLOTS = 8  # numbers that each worker tells the others at a time
 OWN = ("result_dir", "from_checkpoint", "step", "threads", "debug")  # may differ among workers
 HEARD = 0.2  # seconds until Ctrl-C is heard while a worker waits
+LOOK = 2  # seconds until a worker that waits looks whether the others are there
 PARENT = "LAUNCHER_PID"  # the variable with the process that has started this one, and the others
 
 
@@ -107,6 +108,7 @@ class Cluster:
         --worker_timeout, but not while they look for a first worker that never answers.
         """
         answers, end = queue.SimpleQueue(), time.monotonic() + seconds
+        look = time.monotonic() + LOOK
 
         def work():
             try:
@@ -119,6 +121,10 @@ class Cluster:
             with contextlib.suppress(queue.Empty):
                 value, error = answers.get(timeout=HEARD)
                 break
+            if time.monotonic() > look:  # gRPC waits for a worker that has ended before
+                if any(map(self.unreachable, self.others if self.is_chief else [0])):
+                    raise self.lost()
+                look = time.monotonic() + LOOK
             if time.monotonic() > end:
                 raise self.lost()
         gone = tf.errors.UnavailableError, tf.errors.DeadlineExceededError
@@ -192,27 +198,6 @@ class Cluster:
 def short(value):
     """A digest of a JSON-able value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def check_port(task: Task) -> None:
-    """ConfigError if another process listens where this task should."""
-    port = int(task.addresses[task.index].rpartition(":")[2])
-    with socket.socket() as test:
-        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
-        try:
-            test.bind(("", port))
-        except OSError as error:
-            raise ConfigError(
-                f"TF_CONFIG: {task.name(task.index)} cannot listen on port {port}: "
-                f"{error.strerror}. Is another process this task, too?"
-            ) from None
-
-
-def without_proxy(task: Task) -> None:
-    """Let gRPC reach the other workers directly, whatever proxy is set for the web."""
-    known = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""
-    hosts = [address.rpartition(":")[0].strip("[]") for address in task.addresses]
-    os.environ["no_grpc_proxy"] = ",".join(filter(None, [known, *dict.fromkeys(hosts)]))
 
 
 joined: Cluster | None = None  # that of this process

@@ -64,8 +64,8 @@ def gpus(config, index):
         return {}
     workers, count = config["nb_workers"], config["nb_replicas"]
     if len(names) < workers * count:
-        raise ConfigError(f"--nb_workers={workers}: there are {len(names)} GPUs here, and each worker "
-                          f"needs {count} of its own; --device=cpu uses none")  # fmt: skip
+        raise ConfigError(f"--nb_workers={workers}: there are {len(names)} GPUs here, and each "
+                          f"worker needs {count} of its own; --device=cpu uses none")  # fmt: skip
     return {"CUDA_VISIBLE_DEVICES": ",".join(names[index * count : (index + 1) * count])}
 
 

@@ -7,6 +7,7 @@ As TensorFlow defines it; "chief" may stand for the first worker:
 
 import json
 import os
+import socket
 from typing import NamedTuple
 
 from settings import ConfigError
@@ -57,6 +58,27 @@ def task_of_environment() -> Task | None:
     if type(index) is not int or not 0 <= index < len(own):
         raise ConfigError(f"TF_CONFIG: the cluster has no task {kind} {index}")
     return Task(addresses, index + (len(chief) if kind == "worker" else 0))
+
+
+def check_port(task: Task) -> None:
+    """ConfigError if another process listens where this task should."""
+    port = int(task.addresses[task.index].rpartition(":")[2])
+    with socket.socket() as test:
+        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
+        try:
+            test.bind(("", port))
+        except OSError as error:
+            raise ConfigError(
+                f"TF_CONFIG: {task.name(task.index)} cannot listen on port {port}: "
+                f"{error.strerror}. Is another process this task, too?"
+            ) from None
+
+
+def without_proxy(task: Task) -> None:
+    """Let gRPC reach the other workers directly, whatever proxy is set for the web."""
+    known = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""
+    hosts = [address.rpartition(":")[0].strip("[]") for address in task.addresses]
+    os.environ["no_grpc_proxy"] = ",".join(filter(None, [known, *dict.fromkeys(hosts)]))
 
 
 def check_shares(config: dict) -> None:

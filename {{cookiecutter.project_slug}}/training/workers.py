@@ -224,9 +224,11 @@ def follow(model) -> dict:
     model.prepare_steps()
     with meeting(model), StopSignals() as stop:
         while True:
-            heard = model.cluster.all_gather(0, 0, 0, 0, stop.received or 0)
+            told = stop.received or 0  # a signal may also come while this waits
+            heard = model.cluster.all_gather(0, 0, 0, 0, told)
             said, count, model.step, is_new, _ = map(int, heard[0])
-            stop.received = None  # it is said once
+            if told:
+                stop.received = None  # it is said once
             if said == END:
                 return json.loads(model.cluster.broadcast())
             share_variables(model, is_new)
