@@ -42,6 +42,7 @@ bench: build/peers/ready
 	build/peers/bin/python benchmarks/growth.py
 	build/peers/bin/python benchmarks/search_scale.py
 	build/peers/bin/python benchmarks/streaming.py
+	build/peers/bin/python benchmarks/scaling.py
 	build/peers/bin/python benchmarks/compare.py
 	build/peers/bin/python benchmarks/search_peers.py
 

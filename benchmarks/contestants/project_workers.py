@@ -18,13 +18,14 @@ def main():
         if model.place:
             workers.follow(model)
             return
-        for epoch in range(1 + options.epochs):
-            for _ in loop.advance(model, (1 + epoch) * contest.STEPS_PER_EPOCH):
-                pass
-            epoch_ends()
-            sent()
-        accuracy = model.evaluate("test")["accuracy"]
-        workers.end(model, {})
+        with workers.meeting(model):
+            for epoch in range(1 + options.epochs):
+                for _ in loop.advance(model, (1 + epoch) * contest.STEPS_PER_EPOCH):
+                    pass
+                epoch_ends()
+                sent()
+            accuracy = model.evaluate("test")["accuracy"]
+            workers.end(model, {})
     epoch_ends.report(accuracy, bytes_per_step=sent.per_step())
 
 
