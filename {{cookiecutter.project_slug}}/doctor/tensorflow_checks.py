@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from doctor.checks import FAULT, NOTE, OK, what_was_raised
+from settings import RUN_SETTINGS
 from training import processors
 from training.contract import check_table
 from training.device import prepare_device, session_config
@@ -120,7 +121,8 @@ def multiply(**options):
 
 def config():
     """The settings of a run by which a process is set up."""
-    return {"threads": processors.count(), "device": "auto", "deterministic": False}
+    found = {setting.name: setting.default for setting in RUN_SETTINGS}
+    return found | {"threads": processors.count()}
 
 
 CHECKS = {
