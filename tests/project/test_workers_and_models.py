@@ -10,6 +10,8 @@ from runs import digests
 
 from models import make_model
 from training.batches import model_rows
+from training.collectives import as_words, from_words
+from training.repeatable import digest, operations
 
 MODELS = '''"""Models for several workers."""
 
@@ -113,3 +115,24 @@ def test_workers_drop_other_values_and_each_the_same_ones_again(small):
         masks = [mask(worker, step) for step in (0, 1) for worker in (0, 1)]
         assert len(set(masks)) == 4
         assert [mask(worker, step) for step in (0, 1) for worker in (0, 1)] == masks
+
+
+def test_the_time_limit_of_workers_is_not_part_of_what_a_graph_computes(small):
+    found = []
+    for settings in ({"worker_timeout": 5.0}, {"worker_timeout": 9.0}, {"lr_schedule": "cosine"}):
+        with make_model(small | {"nb_workers": 2} | settings) as model:
+            found.append(digest(operations(model.graph)))
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int8", "uint8", "bool"],
+)
+def test_variables_of_any_dtype_travel_with_all_their_bits(dtype):
+    values = tf.cast(tf.constant([-0.0, 0.0, 1.0, 3.0]), dtype)
+    if values.dtype.is_floating:
+        values = tf.concat([values, tf.cast([float("nan"), -1e-3], dtype)], 0)
+    words = as_words(values)
+    assert words.dtype == tf.int32
+    assert from_words(words, values.dtype).numpy().tobytes() == values.numpy().tobytes()

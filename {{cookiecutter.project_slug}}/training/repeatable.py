@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+NOT_COMPARED = ("shared_name", "config_proto", "timeout_seconds")  # no result depends on them
+
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
@@ -51,7 +53,7 @@ def operations(graph) -> list[tuple[str, bytes]]:
     def describe(nodes, within):
         for node in nodes:
             for name in list(node.attr):  # what a node is called or how it is run
-                if name.startswith("_") or name in ("shared_name", "config_proto"):
+                if name.startswith("_") or name in NOT_COMPARED:
                     node.attr.pop(name)
             for key in sorted(node.attr):  # a map has no order of its own
                 for function in (node.attr[key].func, *node.attr[key].list.func):
