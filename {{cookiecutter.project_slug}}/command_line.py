@@ -42,8 +42,12 @@ SEARCH = (
             goes_with=SEARCHES),
     Setting("min_iter", int, None, "fewest steps of a trial (default: max_iter / 27)", 1, 10**9,
             goes_with=SEARCHES),
-    Setting("trials", int, None, "trials of a random search (default: it costs as much as "
-            "hyperband)", 1, 10**6, goes_with=("search=random",)),
+    Setting("sampler", str, "tpe", "how configurations are drawn: near the best that were seen, or "
+            "at random", choices=("tpe", "random"),
+            goes_with=("search=random", "search=hyperband", "fullsearch")),
+    Setting("trials", int, None, "trials of the search; hyperband rounds up, to whole brackets "
+            "(default: one round of hyperband's, or what costs as much)", 1, 10**6,
+            goes_with=("search=random", "search=hyperband")),
     Setting("lr_points", int, 37, "learning rates of a search=lr", 2, 10**4,
             goes_with=("search=lr", "fullsearch")),
     Setting("ranges", dict, {}, "what to draw from, as '{\"lr\": [0.01, 0.5]}': low and high on "

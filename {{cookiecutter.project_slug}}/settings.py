@@ -173,7 +173,7 @@ def optimization(lr, batch_size, decay_steps, optimizer="sgd", lr_schedule="cons
     )  # fmt: skip
 
 
-def random_config(table, fixed_params: dict, stream: Callable) -> dict[str, Any]:
+def random_config(table, fixed_params: dict, choose: Callable) -> dict[str, Any]:
     """Draw every setting of a table that is not fixed; stream: a random generator for a name.
 
     ConfigError if a fixed one is not in the table or has a value that is not allowed.
@@ -186,7 +186,7 @@ def random_config(table, fixed_params: dict, stream: Callable) -> dict[str, Any]
         if setting.name in fixed_params:
             config[setting.name] = setting.check(fixed_params[setting.name])
         elif setting.search:
-            config[setting.name] = setting.draw(stream(f"hyper-parameter {setting.name}"))
+            config[setting.name] = choose(setting)
         else:
             config[setting.name] = setting.default
     return config

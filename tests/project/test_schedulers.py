@@ -91,7 +91,7 @@ def test_learning_rates_of_a_narrow_range_are_distinct_and_within_it():
 def settings(search, **changed):
     base = {s.name: s.default for s in MNIST.hyperparameters}
     common = {"search_seed": 0, "max_iter": 81, "min_iter": 3, "eta": 3, "fixed_params": {}}
-    common |= {"trials": 16, "lr_points": 37, "confirm": 3, "ranges": {}}
+    common |= {"trials": 16, "lr_points": 37, "confirm": 3, "ranges": {}, "sampler": "random"}
     return common | {"search": search, "base": base} | changed
 
 

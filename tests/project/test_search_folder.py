@@ -32,6 +32,9 @@ from training import processors
 from training.files import PROJECT
 
 
+samplers = pytest.mark.parametrize("sampler", ["tpe", "random"])
+
+
 class MadeUp:
     """An executor without processes: scores by a formula, in a random order."""
 
@@ -79,7 +82,8 @@ def settings(**changed):
     return {
         "model_name": "MNIST", "search": "fullsearch", "search_seed": 0, "max_iter": 81,
         "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base, "trials": 16, "lr_points": 37,
-        "confirm": 3, "ranges": {}, "objective": ["accuracy", "max"], "run": {},
+        "confirm": 3, "ranges": {}, "objective": ["accuracy", "max"], "run": {}, "sampler": "random",
+        "optuna": None,
     } | changed  # fmt: skip
 
 
@@ -97,9 +101,10 @@ def follow(folder, executor, display):
     return True
 
 
-def test_any_order_of_completion_gives_the_same_ledger(tmp_path, capsys):
+@samplers
+def test_any_order_of_completion_gives_the_same_ledger(sampler, tmp_path, capsys):
     for order, width in [(0, 1), (1, 4), (2, 64)]:
-        assert made_up_search(tmp_path / f"{order}", MadeUp(order, width))
+        assert made_up_search(tmp_path / f"{order}", MadeUp(order, width), sampler=sampler)
     assert_same(tmp_path / "1", tmp_path / "0")
     assert_same(tmp_path / "2", tmp_path / "0")
     records, best = ledger(tmp_path / "0"), read(tmp_path / "0", "best.json")
@@ -111,16 +116,17 @@ def test_any_order_of_completion_gives_the_same_ledger(tmp_path, capsys):
     assert {r["trial"] for r in whole if "seed" in r} < set(range(135, 147))
 
 
-def test_a_search_that_was_stopped_anywhere_goes_on_to_the_same_end(tmp_path, capsys):
-    made_up_search(tmp_path / "straight", MadeUp(0))
+@samplers
+def test_a_search_that_was_stopped_anywhere_goes_on_to_the_same_end(sampler, tmp_path, capsys):
+    made_up_search(tmp_path / "straight", MadeUp(0), sampler=sampler)
     total = len(ledger(tmp_path / "straight"))
     for stop in range(0, total, 37):
         folder = tmp_path / f"{stop}"
-        assert made_up_search(folder, MadeUp(1, stop_after=stop)) is False
+        assert made_up_search(folder, MadeUp(1, stop_after=stop), sampler=sampler) is False
         with open(folder / "ledger.jsonl", "a") as file:
             file.write('{"trial": 3, "torn')
         executor = MadeUp(2)
-        assert made_up_search(folder, executor) is True
+        assert made_up_search(folder, executor, sampler=sampler) is True
         assert_same(folder, tmp_path / "straight")
         assert executor.done < total or stop == 0  # what was there was not run again
 

@@ -78,6 +78,7 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
     for name in ("rung", "trials", "up to step", "steps"):
         table.add_column(name, justify="right")
     rankings, drawn, trials, steps = [], [], 0, 0
+    settings = settings | {"sampler": "random"}  # nothing is known from which to draw
     while brackets := fullsearch.brackets(model_class, settings, rankings, trials):
         for bracket in brackets:
             reached = 0

@@ -50,7 +50,8 @@ class Display:
         """Show what runs and what has ended."""
         self.running = snapshot.running
         if snapshot.brackets[0].name not in self.brackets:  # a pass begins
-            self.names = varying([c for b in snapshot.brackets for c in b.trials.values()])
+            drawn = [c for b in snapshot.brackets for c in b.trials.values() if c]
+            self.names = varying(drawn)
             self.brackets |= {bracket.name: bracket for bracket in snapshot.brackets}
         for record in snapshot.ended:
             self.show_ended(record)

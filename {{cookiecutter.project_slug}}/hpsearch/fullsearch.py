@@ -20,11 +20,18 @@ def brackets(
     ranges, base = settings["ranges"], settings["base"] | settings["fixed_params"]
     budget = max_iter, settings["min_iter"], settings["eta"]
 
-    def draw(numbers, fixed=fixed):
-        return randomsearch.configurations(model_class, seed, numbers, fixed, ranges)
+    def drawn(make, *rest, fixed=fixed):
+        """The brackets that `make` makes, with trials as --sampler draws them."""
+        if settings["sampler"] == "random":
 
-    def draw_with_best_lr(numbers):
-        return draw(numbers, fixed | {"lr": rankings[-1][0]["lr"]})
+            def draw(numbers):
+                return randomsearch.configurations(model_class, seed, numbers, fixed, ranges)
+
+            return make(draw, *rest)
+        from hpsearch import tpe  # its library, optuna, takes a second to import
+
+        sampler = tpe.Sampler(model_class, settings, fixed)
+        return [bracket._replace(draw=sampler.draw) for bracket in make(dict.fromkeys, *rest)]
 
     def rates():
         table = {s.name: s for s in randomsearch.searched_table(model_class, ranges)}
@@ -32,15 +39,16 @@ def brackets(
 
     match [settings["search"], *rankings]:
         case ["random"]:
-            return randomsearch.brackets(draw, max_iter, settings["trials"])
+            return drawn(randomsearch.brackets, max_iter, settings["trials"])
         case ["lr"]:
             return learningrate.brackets(base, rates(), max_iter)
         case ["hyperband" | "fullsearch"]:
-            return hyperband.brackets(draw, *budget)
+            return drawn(hyperband.brackets, budget, settings["trials"])
         case ["fullsearch", ranked]:
             return learningrate.brackets(ranked[0], rates(), max_iter, first)
         case ["fullsearch", _, _]:
-            return hyperband.brackets(draw_with_best_lr, *budget, first, "hyperband, lr fixed,")
+            name, known = "hyperband, lr fixed,", fixed | {"lr": rankings[-1][0]["lr"]}
+            return drawn(hyperband.brackets, budget, None, first, name, fixed=known)
         case [_, ranked] | [_, _, _, ranked] if settings["confirm"]:
             seeds = confirmation.other_seeds(seed, settings["confirm"])
             return confirmation.brackets([base, *ranked], seeds, max_iter, first)

@@ -4,22 +4,29 @@ A search has brackets. A bracket has trials and rungs: each rung trains a number
 best so far, up to a step. Random search is a bracket with one rung. All functions here are pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 Scores = Mapping[tuple[int, int], float | None]  # {(trial, until): score}; None: it has no score
+Seen = tuple[int, int, float | None] | None  # (trial, until, score), or an empty place
 
 
 class Bracket(NamedTuple):
     """trials: {number: hyper-parameters}; rungs: [(how many trials, up to which step)].
 
-    seeds: {number: random_seed} of the trials whose seed is not that of the search.
+    seeds: {number: random_seed} of the trials whose seed is not that of the search. draw: if the
+    trials are drawn while the search goes on, see hpsearch/tpe.py; None stands for each before.
     """
 
     name: str
-    trials: dict[int, dict[str, Any]]
+    trials: dict[int, dict[str, Any] | None]
     rungs: list[tuple[int, int]]
     seeds: dict[int, int] = {}
+    draw: Callable[[int, list], dict[str, Any]] | None = None
+
+    def is_drawn(self) -> bool:
+        """Whether the hyper-parameters of all trials are known."""
+        return None not in self.trials.values()
 
     def steps(self) -> int:
         """The steps of all its jobs; a promoted trial continues from the rung before."""
@@ -50,20 +57,42 @@ def best_first(scores: Mapping[int, float | None], direction: str) -> list[int]:
     return sorted((n for n in scores if scores[n] is not None), key=lambda n: (sign * scores[n], n))
 
 
-def pending(bracket: Bracket, scores: Scores, direction: str) -> list[Job]:
-    """The jobs of the first incomplete rung that have not ended; [] if the bracket is complete.
+def rungs(bracket: Bracket, scores: Scores, direction: str) -> Iterator[tuple[list[int], int]]:
+    """The trials of each rung that is known so far, and up to which step they are trained.
 
     scores: of the jobs that have ended. Trials without a score (diverged, failed) are never
     promoted, so a rung may be smaller than planned. Source: Jamieson and Talwalkar, AISTATS 2016.
     """
     candidates = list(bracket.trials)
-    for rung, (count, until) in enumerate(bracket.rungs):
+    for count, until in bracket.rungs:
         trials = candidates[:count]
-        missing = [trial for trial in trials if (trial, until) not in scores]
-        if missing:
-            return [
-                Job(n, until, bracket.name, rung, bracket.trials[n], bracket.seeds.get(n))
-                for n in missing
-            ]
+        yield trials, until
+        if any((trial, until) not in scores for trial in trials):
+            return
         candidates = best_first({trial: scores[trial, until] for trial in trials}, direction)
-    return []
+
+
+def pending(bracket: Bracket, scores: Scores, direction: str) -> list[Job]:
+    """The jobs that can run now and have not ended: those of the first incomplete rung."""
+    *_, (trials, until) = known = list(rungs(bracket, scores, direction))
+    return [
+        Job(n, until, bracket.name, len(known) - 1, bracket.trials[n], bracket.seeds.get(n))
+        for n in trials
+        if (n, until) not in scores and bracket.trials[n] is not None
+    ]
+
+
+def in_order(brackets: list[Bracket], scores: Scores, direction: str) -> list[Seen]:
+    """What came of the jobs, in the order in which one process runs them, up to the first job that
+    has not ended. Of a rung that is smaller than planned, places stay empty: None.
+    """
+    found = []
+    for bracket in brackets:
+        planned = iter(bracket.rungs)
+        for trials, until in rungs(bracket, scores, direction):
+            for trial in trials:
+                if (trial, until) not in scores:
+                    return found
+                found.append((trial, until, scores[trial, until]))
+            found += [None] * (next(planned)[0] - len(trials))
+    return found

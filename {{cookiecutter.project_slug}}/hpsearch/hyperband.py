@@ -4,6 +4,8 @@ Are many configurations with few steps better, or few with many? Hyperband tries
 starts with many trials if s is large, and keeps one in eta at each rung.
 """
 
+import itertools
+
 from hpsearch.halving import Bracket
 
 
@@ -24,11 +26,20 @@ def schedule(max_iter: int, min_iter: int, eta: int) -> dict[int, list[tuple[int
     return found
 
 
-def brackets(draw, max_iter, min_iter, eta, first=0, name="hyperband") -> list[Bracket]:
-    """The brackets with their trials, numbered from `first`; draw as in random search."""
-    found = []
-    for s, rungs in schedule(max_iter, min_iter, eta).items():
-        numbers = range(first, first + rungs[0][0])
-        found.append(Bracket(f"{name} {s}", draw(numbers), rungs))
-        first = numbers.stop
-    return found
+def brackets(draw, budget, trials=None, first=0, name="hyperband") -> list[Bracket]:
+    """The brackets with their trials, numbered from `first`; draw as in random search.
+
+    budget: max_iter, min_iter and eta, as for schedule. trials: at least so many, in further rounds
+    of the same brackets; None: one round.
+    """
+    found, number = [], first
+    for turn in itertools.count(1):
+        for s, rungs in schedule(*budget).items():
+            numbers = range(number, number + rungs[0][0])
+            label = f"{name} {s}" if turn == 1 else f"{name} {s}, round {turn}"
+            found.append(Bracket(label, draw(numbers), rungs))
+            number = numbers.stop
+            if trials and number - first >= trials:
+                return found
+        if not trials:
+            return found

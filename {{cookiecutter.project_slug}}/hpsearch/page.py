@@ -12,7 +12,8 @@ from training.provenance import recorded_config, utc_now
 from training.run_page import environment, from_project
 
 OF_KIND = {  # settings that only these searches have as flags
-    "trials": ("random",),
+    "sampler": ("random", "hyperband", "fullsearch"),
+    "trials": ("random", "hyperband"),
     "lr_points": ("lr", "fullsearch"),
     "min_iter": ("hyperband", "fullsearch"),
     "eta": ("hyperband", "fullsearch"),
@@ -75,8 +76,8 @@ def flags(settings: dict[str, Any]) -> str:
     kind = settings["search"]
     found = {"model_name": settings["model_name"]}
     found |= {"fullsearch": True} if kind == "fullsearch" else {"search": kind}
-    for name in ("search_seed", "max_iter", "min_iter", "eta", "trials", "lr_points", "confirm"):
-        if kind in OF_KIND.get(name, (kind,)):
+    for name in ("sampler", "search_seed", "max_iter", "min_iter", "eta", "trials", "lr_points", "confirm"):
+        if kind in OF_KIND.get(name, (kind,)) and settings[name] is not None:
             found[name] = settings[name]
     found |= {n: json.dumps(settings[n]) for n in ("fixed_params", "ranges") if settings[n]}
     found |= {"best": True} if settings["base"] != defaults(settings) else {}

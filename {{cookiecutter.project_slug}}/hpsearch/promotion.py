@@ -9,7 +9,7 @@ from training.messages import as_flags, format_value, format_values, main_comman
 from training.provenance import read_provenance
 
 # Of the settings of a search, kept with its winner.
-PROVENANCE = ("search", "search_seed", "max_iter", "fixed_params", "ranges", "run")
+PROVENANCE = ("search", "sampler", "search_seed", "max_iter", "fixed_params", "ranges", "run")
 
 
 def promote(path: str, force: bool) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpsearch import confirmation, fullsearch
-from hpsearch.halving import Bracket, Job, pending
+from hpsearch.halving import Bracket, Job, in_order, pending
 from hpsearch.ledger import INTERRUPTED, Ledger, Outcome, Record
 from settings import ConfigError
 from training import folders
@@ -120,6 +120,9 @@ def flat(settings: dict, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+LAG = 4  # jobs that are not waited for when a trial is drawn
+
+
 class Snapshot(NamedTuple):
     """Where a search is: it yields one whenever jobs have ended, and a few times a second."""
 
@@ -150,11 +153,15 @@ def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterato
     running = {}  # {future: job}
     while True:
         busy = {job.bracket for job in running.values()}
+        at_work = {job.trial for job in running.values()}
+        grown = draw_trials(brackets, ledger)
         for bracket in incomplete:
-            if not queues[bracket.name] and bracket.name not in busy:
+            if bracket.name in grown or not (queues[bracket.name] or bracket.name in busy):
                 jobs = pending(bracket, ledger.scores(bracket), ledger.direction)
-                queues[bracket.name] = {job.trial: job for job in jobs}
-        incomplete = [b for b in incomplete if queues[b.name] or b.name in busy]
+                queues[bracket.name] = {j.trial: j for j in jobs if j.trial not in at_work}
+        incomplete = [
+            b for b in incomplete if queues[b.name] or b.name in busy or not b.is_drawn()
+        ]
         while any(queues.values()) and len(running) < executor.nb_process:
             job = take(queues, executor.cached_trials())
             running[executor.submit(job, folder.config(job))] = job
@@ -169,6 +176,29 @@ def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterato
             outcome = result(future, job)
             if outcome.state != INTERRUPTED:  # otherwise it is still pending
                 ended.append(ledger.add(job, outcome))
+
+
+def draw_trials(brackets: list[Bracket], ledger: Ledger) -> set[str]:
+    """Draw the trials that can be drawn now. Returns the names of their brackets.
+
+    A trial is drawn from what came of all jobs before it, in the order of one process, but the last
+    LAG: so LAG processes need not wait, and it does not matter how many there are.
+    """
+    place, grown = 0, set()  # place: of a trial's first job in that order
+    if all(bracket.is_drawn() for bracket in brackets):
+        return grown
+    scores = {job: score for b in brackets for job, score in ledger.scores(b).items()}
+    seen = in_order(brackets, scores, ledger.direction)
+    for bracket in brackets:
+        for i, number in enumerate(bracket.trials):
+            if bracket.trials[number] is None:
+                needed = max(0, place + i - LAG)
+                if len(seen) < needed:
+                    return grown
+                bracket.trials[number] = bracket.draw(number, seen[:needed])
+                grown.add(bracket.name)
+        place += sum(count for count, _ in bracket.rungs)
+    return grown
 
 
 def take(queues: dict[str, dict[int, Job]], cached_trials: list[int]) -> Job:

@@ -1,5 +1,6 @@
 """The settings of a search, as in search.json: what its result follows from, checked."""
 
+from importlib.metadata import version
 from typing import Any
 
 from hpsearch import hyperband
@@ -23,10 +24,13 @@ def search_settings(model_class, given: dict, options: dict) -> dict[str, Any]:
     fixed = fixed_parameters(model_class, given, options["fixed_params"])
     ranges = checked_ranges(model_class, kind, options["ranges"], fixed)
     check_something_to_search(model_class, kind, fixed, ranges)
-    as_hyperband = len(hyperband.schedule(max_iter, min_iter, options["eta"])) ** 2  # its cost
+    trials = options["trials"]
+    if kind == "random" and not trials:  # as much as hyperband costs
+        trials = len(hyperband.schedule(max_iter, min_iter, options["eta"])) ** 2
     base = {setting.name: setting.default for setting in model_class.hyperparameters}
     if given.get("best"):
         base |= model_class.get_best_config()
+    sampler = None if kind == "lr" else options["sampler"]
     names = [s.name for s in RUN_SETTINGS if s.name in given and s.name not in RESUMABLE]
     # A trial has the same number of threads wherever the search runs: it determines the bits.
     threads = {"threads": given.get("threads") or 1}
@@ -37,7 +41,9 @@ def search_settings(model_class, given: dict, options: dict) -> dict[str, Any]:
         "max_iter": max_iter,
         "min_iter": min_iter,
         "eta": options["eta"],
-        "trials": (options["trials"] or as_hyperband) if kind == "random" else None,
+        "sampler": sampler,
+        "optuna": version("optuna") if sampler == "tpe" else None,  # another may draw others
+        "trials": trials,
         "lr_points": options["lr_points"],
         "confirm": options["confirm"],
         "fixed_params": fixed,

@@ -101,8 +101,10 @@ class BasicModel:
     @classmethod
     def get_random_config(cls, fixed_params: dict, seed: int, table=None) -> dict[str, Any]:
         """Draw a trial's hyper-parameters; table: the model's own, with other ranges. Pure."""
-        stream = functools.partial(random_stream, seed)
-        return random_config(table or cls.hyperparameters, fixed_params, stream)
+        def choose(setting):
+            return setting.draw(random_stream(seed, f"hyper-parameter {setting.name}"))
+
+        return random_config(table or cls.hyperparameters, fixed_params, choose)
 
     @classmethod
     def get_best_config(cls) -> dict[str, Any]:
