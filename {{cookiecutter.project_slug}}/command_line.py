@@ -54,6 +54,10 @@ SEARCH = (
             "the setting's scale, or choices", goes_with=SEARCHES),
     Setting("confirm", int, 3, "other seeds with which the best trials are trained again; 0: none",
             0, 100, goes_with=SEARCHES),
+    Setting("try", list, None, "configurations to train first, as '[{\"lr\": 0.1}]' (default: the "
+            "promoted best)", goes_with=("search=random", "search=hyperband", "fullsearch")),
+    Setting("max_hours", float, None, "stop after so many hours; the same command goes on", 0.0,
+            1e6, goes_with=SEARCHES),
     Setting("dry_run", bool, False, "print the schedule and its cost, write nothing",
             goes_with=SEARCHES),
 )  # fmt: skip

@@ -99,7 +99,16 @@ class Setting(NamedTuple):
 
 
 TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-PARSERS = {bool: lambda text: TRUTH[text.lower()], dict: json.loads}  # of other types: the type
+
+
+def parse_list(text: str) -> list:
+    """A list in JSON; anything else in JSON is a list of one."""
+    value = json.loads(text)
+    return value if isinstance(value, list) else [value]
+
+
+# Of other types: the type itself.
+PARSERS = {bool: lambda text: TRUTH[text.lower()], dict: json.loads, list: parse_list}
 
 WITHOUT_SEARCH = ("training", "infer", "evaluate", "export", "verify")  # the stages of a single run
 RUN_SETTINGS = (

@@ -19,9 +19,9 @@ FLAGS += ["--confirm=2"]
 
 
 def ledger(folder):
-    """The ledger's records, sorted by trial."""
+    """The ledger's records, sorted by trial, step and seed."""
     records = lines_of(folder / "ledger.jsonl")
-    return sorted(records, key=lambda record: (record["trial"], record["until"]))
+    return sorted(records, key=lambda r: (r["trial"], r["until"], r.get("seed", -1)))
 
 
 def lines_of(path):

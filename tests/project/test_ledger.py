@@ -35,8 +35,7 @@ def test_an_outcome_is_on_the_disk_before_it_counts(ledger, monkeypatch):
 )
 def test_a_record_of_another_configuration_or_seed_is_not_that_of_a_trial(ledger, lr, seed, scores):
     ledger.add(JOB._replace(seed=5), trained(0.5))
-    seeds = {} if seed is None else {0: seed}
-    assert ledger.scores(Bracket("random", {0: {"lr": lr}}, [(1, 9)], seeds)) == scores
+    assert ledger.scores(Bracket("random", {0: {"lr": lr}}, [(1, 9)], seed)) == scores
 
 
 def test_trials_are_ranked_by_their_scores_at_one_step_without_those_that_confirm_others(ledger):

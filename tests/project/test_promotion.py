@@ -20,9 +20,15 @@ def promote(tmp_path, monkeypatch, shell):
         (folder / "search.json").write_text("{}")
         name = MODELS[model].objective[0]
         settings = {"model_name": model, "search": "random", "search_seed": 0, "run": run or {}}
-        settings |= {"max_iter": max_iter, "fixed_params": {}, "ranges": {}}
+        settings |= {"max_iter": max_iter, "fixed_params": {}, "ranges": {}, "sampler": "tpe"}
         settings |= {"objective": [name, direction]}
-        best = {"trial": 3, "hyperparameters": {"lr": 0.1}, "mean": score, "spread": 0.00123}
+        best = {
+            "trial": 3,
+            "run": "trials/0003",
+            "hyperparameters": {"lr": 0.1},
+            "mean": score,
+            "spread": 0.00123,
+        }
         best |= {"seeds": 3, "scores": [score] * 3, "valid": {name: score}, "settings": settings}
         (folder / "best.json").write_text(json.dumps(best | {"weights_sha256": "0"}))
         return shell("--promote", f"--result_dir={folder}", *flags)

@@ -64,7 +64,7 @@ def run(brackets, objective, direction):
 
 @pytest.mark.parametrize("direction, sign", [("max", -1), ("min", 1)])
 def test_the_known_best_is_found_in_both_directions(direction, sign):
-    brackets = hyperband.brackets(drawn, 81, 1, 3)
+    brackets = hyperband.brackets(drawn, (81, 1, 3))
     scores = run(brackets, lambda x, steps: sign * (abs(x - 0.3) + 1 / steps), direction)
     trials = {number: x["x"] for bracket in brackets for number, x in bracket.trials.items()}
     whole = {trial: score for (trial, until), score in scores.items() if until == 81}
@@ -91,38 +91,73 @@ def test_learning_rates_of_a_narrow_range_are_distinct_and_within_it():
 def settings(search, **changed):
     base = {s.name: s.default for s in MNIST.hyperparameters}
     common = {"search_seed": 0, "max_iter": 81, "min_iter": 3, "eta": 3, "fixed_params": {}}
-    common |= {"trials": 16, "lr_points": 37, "confirm": 3, "ranges": {}, "sampler": "random"}
+    common |= {"trials": {"random": 16}.get(search), "lr_points": 37, "confirm": 3, "ranges": {}}
+    common |= {"sampler": "random", "try": None, "promoted": [], "extended_from": []}
     return common | {"search": search, "base": base} | changed
 
 
-def test_a_full_search_fixes_the_best_learning_rate_in_its_last_pass():
-    def brackets(*winners, first=0):
-        rankings = [[winner] for winner in winners]
-        return fullsearch.brackets(MNIST, settings("fullsearch"), rankings, first)
+def passes(search, **changed):
+    """All passes of a search in which the trials with the lowest numbers are the best."""
+    found, rankings, passed = [], [], []
+    while brackets := fullsearch.brackets(MNIST, settings(search, **changed), rankings, passed):
+        found.append(brackets)
+        passed += brackets
+        last = max(until for bracket in passed for _, until in bracket.rungs)
+        ends = [bracket for bracket in passed if bracket.rungs[-1][1] == last]
+        kept = [list(b.trials.items())[: b.rungs[-1][0]] for b in ends]
+        rankings.append(dict(item for items in kept for item in items))
+    return found
 
-    first = brackets()
-    best = first[0].trials[5]
-    second, third = brackets(best, first=49), brackets(best, best | {"lr": 0.02}, first=86)
+
+def test_a_full_search_fixes_the_best_learning_rate_in_its_last_pass():
+    first, second, third, last = passes("fullsearch")
+    best = first[0].trials[0]
     assert [t | {"lr": 0} for t in second[0].trials.values()] == [best | {"lr": 0}] * 37
-    assert {t["lr"] for bracket in third for t in bracket.trials.values()} == {0.02}
+    assert {t["lr"] for bracket in third for t in bracket.trials.values()} == {best["lr"]}
     numbers = [n for brackets in (first, second, third) for b in brackets for n in b.trials]
-    assert numbers == list(range(len(numbers)))
-    last = brackets(best, best, best, first=135)
-    assert last and all(bracket.seeds for bracket in last)
-    assert brackets(best, best, best, best) == []
+    assert numbers == list(range(49 + 37 + 49))
+    assert all(bracket.seed is not None for bracket in last)
 
 
 @pytest.mark.parametrize("search, trials", [("random", 16), ("lr", 37), ("hyperband", 49)])
 def test_the_other_searches_have_one_pass_and_its_confirmation(search, trials):
-    def brackets(*rankings, **changed):
-        return fullsearch.brackets(MNIST, settings(search, **changed), list(rankings), trials)
+    found, confirming = passes(search)
+    assert sum(len(bracket.trials) for bracket in found) == trials
+    assert {bracket.seed for bracket in found} == {None}
+    assert [bracket.seed for bracket in confirming] == confirmation.other_seeds(0, 3)
+    assert passes(search, confirm=0) == [found]
 
-    (found,) = {sum(len(bracket.trials) for bracket in brackets())}
-    ranked = [c for bracket in brackets() for c in bracket.trials.values()]
-    assert found == trials and not any(bracket.seeds for bracket in brackets())
-    again = brackets(ranked)
-    assert [len(bracket.seeds) for bracket in again] == [3] * 4
-    assert brackets(ranked, confirm=0) == [] == brackets(ranked, ranked)
+
+@pytest.mark.parametrize("search, counts", [("random", [16, 16]), ("hyperband", [3, 1])])
+def test_more_steps_are_those_of_the_best_trials_of_hyperband_and_of_all_others(search, counts):
+    asked = {"max_iter": 729, "extended_from": [81, 243], "min_iter": 3}
+    found, *extended, confirming = passes(search, **asked)
+    assert found == passes(search)[0]
+    assert [b.rungs for (b,) in extended] == [[(counts[0], 243)], [(counts[1], 729)]]
+    assert [b.name for (b,) in extended] == ["extension to 243", "extension to 729"]
+    assert [b.steps() for (b,) in extended] == [counts[0] * (243 - 81), counts[1] * (729 - 243)]
+    assert {b.rungs[0][1] for b in confirming} == {729}
+    own = {n: c for bracket in found for n, c in bracket.trials.items()}
+    assert all(own[n] == c for (b,) in extended for n, c in b.trials.items())
+
+
+@pytest.mark.parametrize("search", ["random", "hyperband"])
+def test_more_trials_leave_the_first_ones_as_they_are(search):
+    (found, _), (more, _) = passes(search, trials=49), passes(search, trials=60)
+    assert [b.trials for b in more][: len(found) - 1] == [b.trials for b in found][:-1]
+    assert found[-1].trials.items() <= more[len(found) - 1].trials.items()
+    assert sum(len(b.trials) for b in more) >= 60 > sum(len(b.trials) for b in found)
+
+
+@pytest.mark.parametrize("search", ["random", "hyperband", "fullsearch"])
+def test_what_is_tried_comes_first_and_is_trained_to_the_end(search):
+    tried = [{"lr": 0.3}, {"lr": 0.4}]
+    (first, *others), *_ = passes(search, **{"try": tried})
+    assert (first.trials, first.rungs) == (dict(enumerate(tried)), [(2, 81)])
+    assert [n for bracket in others for n in bracket.trials][0] == 2
+    (first, *_), *_ = passes(search, promoted=[{"lr": 0.5}])
+    assert first.trials == {0: {"lr": 0.5}}
+    assert passes(search, promoted=[{"lr": 0.5}], **{"try": []}) == passes(search)
 
 
 def test_the_number_of_trials_points_and_the_ranges_are_those_of_the_settings():
@@ -151,36 +186,42 @@ def test_the_seeds_of_a_confirmation_are_new_distinct_and_follow_from_the_search
 
 
 def test_a_confirmation_trains_what_the_search_began_with_and_the_three_best_of_the_others():
-    ranked = [{"lr": lr} for lr in (1, 2, 1, 3, 4, 5)]
-    for base, expected in [({"lr": 9}, [9, 1, 2, 3]), ({"lr": 2}, [2, 1, 3, 4])]:
-        brackets = confirmation.brackets([base, *ranked], [11, 12], max_iter=81, first=30)
-        assert [b.trials[n]["lr"] for b in brackets for n in b.trials][::2] == expected
-        assert [n for b in brackets for n in b.trials] == list(range(30, 38))
-        assert [list(b.seeds.values()) for b in brackets] == [[11, 12]] * 4
-        assert {rung for b in brackets for rung in b.rungs} == {(2, 81)}
+    ranked = {n: {"lr": lr} for n, lr in enumerate((1, 2, 1, 3, 4, 5))}
+    for base, expected in [({"lr": 9}, [-1, 0, 1, 3]), ({"lr": 2}, [1, 0, 3, 4])]:
+        brackets = confirmation.brackets(base, ranked, [11, 12], max_iter=81)
+        assert [list(bracket.trials) for bracket in brackets] == [expected] * 2
+        assert [bracket.seed for bracket in brackets] == [11, 12]
+        assert all(b.trials == {n: ranked.get(n, base) for n in expected} for b in brackets)
+        assert {rung for b in brackets for rung in b.rungs} == {(4, 81)}
 
 
 def test_the_seed_of_a_job_is_that_of_its_bracket():
-    (first, *_) = confirmation.brackets([{"lr": 1}], [11, 12], max_iter=81, first=30)
-    assert [(job.trial, job.seed) for job in pending(first, {}, "max")] == [(30, 11), (31, 12)]
+    _, second = confirmation.brackets({"lr": 1}, {}, [11, 12], max_iter=81)
+    assert [(job.trial, job.seed) for job in pending(second, {}, "max")] == [(-1, 12)]
 
 
 class Scores:
-    """A ledger with these scores; each candidate is a bracket with a trial for each seed."""
+    """A ledger with these scores: of each candidate, one with each seed."""
 
     def __init__(self, *candidates, direction="max"):
-        configs, seeds = [{"lr": i} for i in range(len(candidates))], range(len(candidates[0]))
-        self.confirming = confirmation.brackets(configs, list(seeds), max_iter=9, first=0)
         self.direction, self.records = direction, {}
-        scores = [score for scores in candidates for score in scores]
-        for trial, score in enumerate(scores):
-            config = configs[trial // len(seeds)]
-            record = {"trial": trial, "score": score, "hyperparameters": config}
-            self.records[trial, 9] = record | {"valid": {"loss": score}}
+        base, *others = ({"lr": i} for i in range(len(candidates)))
+        ranked = dict(enumerate(others, 101))
+        seeds = list(range(len(candidates[0])))
+        self.confirming = confirmation.brackets(base, ranked, seeds, max_iter=9)
+        for bracket in self.confirming:
+            for scores, (trial, config) in zip(candidates, bracket.trials.items(), strict=True):
+                self.add(trial, bracket.seed, scores[bracket.seed], config)
+        for trial, config in ranked.items():
+            self.add(trial, None, 0.99, config)  # a lucky one, which does not count
+
+    def add(self, trial, seed, score, config):
+        record = {"trial": trial, "until": 9, "score": score, "hyperparameters": config}
+        record |= {"valid": {"loss": score}, "weights_sha256": f"{trial} {seed}"}
+        self.records[trial, 9, seed] = record | ({} if seed is None else {"seed": seed})
 
     def order(self):
-        ranked = [{"trial": 100 + i, "hyperparameters": {"lr": i}} for i in (1, 2, 3)]
-        self.results = confirmation.results(self.confirming, ranked, self)
+        self.results = confirmation.results(self.confirming, self)
         return [result["hyperparameters"]["lr"] for result in self.results]
 
 
@@ -189,6 +230,7 @@ def test_the_best_mean_wins_and_not_the_best_score():
     assert ledger.order()[0] == 2
     best = ledger.results[0]
     assert (best["trial"], best["seeds"], best["scores"]) == (102, 3, [0.6, 0.5, 0.6])
+    assert (best["run"], best["weights_sha256"]) == ("trials/0102", "102 None")
     assert best["mean"] == best["valid"]["loss"] == pytest.approx(1.7 / 3)
     assert best["spread"] == pytest.approx((1 / 300) ** 0.5)
     ledger = Scores([0.9, 0.9], [0.5, 0.5], [0.2, 0.3], direction="min")
@@ -206,7 +248,8 @@ def test_what_the_search_began_with_stays_unless_another_is_clearly_better():
     assert Scores([0, 0], [3.1, 1.1]).order() == [1, 0]
     ledger = Scores([0.1, 0.5, 0.9], luck)
     ledger.order()
-    assert ledger.results[0]["trial"] == 0  # it has no trial of its own in the search
+    base = ledger.results[0]  # it has no trial of its own in the search
+    assert (base["run"], base["weights_sha256"]) == ("trials/base-seed-0", "-1 0")
 
 
 def test_a_candidate_that_diverged_with_a_seed_is_not_confirmed():

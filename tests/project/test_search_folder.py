@@ -4,15 +4,14 @@ import html
 import io
 import json
 import os
-import random
 import re
 import subprocess
 import sys
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from browser import hostile_names, look, needs_chromium
+from made_up_searches import MadeUp, follow, made_up_search, score, settings, trained
 from pasted import words
 from rich.console import Console
 from runs import read
@@ -24,81 +23,14 @@ from hpsearch.display import Display, print_best
 from hpsearch.ledger import Outcome
 from hpsearch.page import write_search_page
 from hpsearch.picture import draw
-from hpsearch.search import SearchFolder, run
+from hpsearch.search import SearchFolder
 from hpsearch.search_settings import search_settings
 from models import MODELS
 from settings import ConfigError
 from training import processors
 from training.files import PROJECT
 
-
 samplers = pytest.mark.parametrize("sampler", ["tpe", "random"])
-
-
-class MadeUp:
-    """An executor without processes: scores by a formula, in a random order."""
-
-    def __init__(self, order, width=4, stop_after=None):
-        self.chance, self.nb_process, self.stop_after = random.Random(order), width, stop_after
-        self.running, self.done = [], 0
-
-    def cached_trials(self):
-        return []
-
-    def submit(self, job, config):
-        future = Future()
-        self.running.append((future, job))
-        if len(self.running) == self.nb_process:
-            self.end_one()
-        return future
-
-    def stopped(self):
-        """Asked at each snapshot."""
-        if self.running:
-            self.end_one()
-        return self.stop_after is not None and self.done >= self.stop_after
-
-    def end_one(self):
-        future, job = self.running.pop(self.chance.randrange(len(self.running)))
-        self.done += 1
-        future.set_result(self.outcome(job))
-
-    def outcome(self, job):
-        if job.trial % 7 == 0:
-            return Outcome("failed", reason="made up")
-        return trained(score(job))
-
-
-def trained(score):
-    return Outcome("trained", score, None, {"accuracy": score}, "")
-
-
-def score(job):
-    return -abs(job.hyperparameters["lr"] - 0.01) + job.until / 1e6
-
-
-def settings(**changed):
-    base = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}
-    return {
-        "model_name": "MNIST", "search": "fullsearch", "search_seed": 0, "max_iter": 81,
-        "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base, "trials": 16, "lr_points": 37,
-        "confirm": 3, "ranges": {}, "objective": ["accuracy", "max"], "run": {}, "sampler": "random",
-        "optuna": None,
-    } | changed  # fmt: skip
-
-
-def made_up_search(path, executor, **changed):
-    with SearchFolder(settings(**changed), path) as folder, Display(folder.ledger) as display:
-        return follow(folder, executor, display)
-
-
-def follow(folder, executor, display):
-    """Run a search until the executor has it stopped. Returns whether it is complete."""
-    for snapshot in run(folder, MODELS["MNIST"], executor):
-        display.show(snapshot)
-        if executor.stopped():
-            return False
-    return True
 
 
 @samplers
@@ -113,7 +45,10 @@ def test_any_order_of_completion_gives_the_same_ledger(sampler, tmp_path, capsys
     again = [r["score"] for r in whole if r["hyperparameters"] == best["hyperparameters"]]
     assert best["mean"] == pytest.approx(max(r["score"] for r in own)) == pytest.approx(again[0])
     assert best["seeds"] == 3 and best["scores"] == again[-3:]
-    assert {r["trial"] for r in whole if "seed" in r} < set(range(135, 147))
+    numbers = {r["trial"] for r in own}  # and -1, of what the search began with
+    assert len([r for r in whole if "seed" in r]) == 12 and best["trial"] in numbers
+    assert {r["trial"] for r in whole if "seed" in r} < numbers | {-1}
+    assert best["run"] == f"trials/{best['trial']:04}"
 
 
 @samplers
@@ -321,7 +256,8 @@ def test_a_search_that_finds_nothing_better_ends_with_what_it_began_with(tmp_pat
     base = settings()["base"] | {"lr": 0.01}
     made_up_search(tmp_path / "search", Faultless(0), search="hyperband", base=base)
     best = read(tmp_path / "search", "best.json")
-    assert best["hyperparameters"] == base and best["trial"] >= 49
+    assert best["hyperparameters"] == base and best["trial"] == -1
+    assert best["run"].startswith("trials/base-seed-")
     with SearchFolder(best["settings"], tmp_path / "search") as folder:
         print_best(folder, best)
     assert "Nothing is clearly better than what the search began with" in capsys.readouterr().out
@@ -330,17 +266,22 @@ def test_a_search_that_finds_nothing_better_ends_with_what_it_began_with(tmp_pat
 def test_each_trial_of_a_confirmation_has_its_own_seed_and_folder(tmp_path, capsys):
     class Watched(MadeUp):
         def submit(self, job, config):
-            configs[job.trial] = config
+            configs[job.trial, job.seed] = config
             return super().submit(job, config)
 
     configs = {}
     made_up_search(tmp_path / "search", Watched(0), search="hyperband")
-    own = {configs[n]["random_seed"] for n in range(49)}
-    other = [configs[n]["random_seed"] for n in range(49, 61)]
-    assert own == {0} and other == other[:3] * 4 and len({0, *other}) == 4
-    assert len({config["result_dir"] for config in configs.values()}) == 61
-    records = [r for r in ledger(tmp_path / "search") if "seed" in r]
-    assert all(configs[r["trial"]]["random_seed"] == r["seed"] for r in records)
+    assert {configs[n, None]["random_seed"] for n in range(49)} == {0}
+    again = {(trial, seed) for trial, seed in configs if seed is not None}
+    trials, seeds = ({key[i] for key in again} for i in (0, 1))
+    assert (len(trials), len(seeds), len(again)) == (4, 3, 12) and -1 in trials and 0 not in seeds
+    assert all(configs[trial, seed]["random_seed"] == seed for trial, seed in again)
+    folders = {key: Path(config["result_dir"]) for key, config in configs.items()}
+    assert len(set(folders.values())) == 61
+    assert {folder.parent for folder in folders.values()} == {tmp_path / "search" / "trials"}
+    seed = min(seeds)
+    assert (folders[5, None].name, folders[-1, seed].name) == ("0005", f"base-seed-{seed}")
+    assert {f"{n:04}-seed-{seed}" for n in trials - {-1}} < {f.name for f in folders.values()}
 
 
 @pytest.mark.parametrize(
@@ -390,7 +331,7 @@ def test_a_search_that_cannot_be_is_refused(shell, flags, words, results):
 
 
 def test_a_dry_run_prints_the_schedule_and_writes_nothing(shell, results):
-    flags = ["--dry_run", "--jit=off", f"--threads={processors.count()}"]
+    flags = ["--dry_run", "--jit=off", f"--threads={processors.count()}", "--try=[]"]
     status, output, errors = shell("--search=hyperband", "--nb_process=4", *flags)
     assert (status, errors) == (0, "") and not results.exists()
     assert "61 trials, 5,028 steps, 4 at a time" in output
@@ -466,10 +407,11 @@ def test_a_dry_run_needs_no_data(shell, results, monkeypatch):
 
 def page_of(path, **changed):
     """Make up a search whose winner has a run folder. Returns its page, best.json and settings."""
+    changed |= {"sampler": None} if changed["search"] == "lr" else {}
     made_up_search(path, MadeUp(0), **changed)
     best = read(path, "best.json")
     with SearchFolder(settings(**changed), path) as folder:
-        run_folder = folder.trial_folder(best["trial"])
+        run_folder = path / best["run"]
         run_folder.mkdir(parents=True)
         config = {"model_name": "MNIST", "random_seed": 1}
         (run_folder / "config.json").write_text(json.dumps({"config": config}))
@@ -482,7 +424,7 @@ def page_of(path, **changed):
 def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(kind, tmp_path):
     text, best, asked = page_of(tmp_path / "search", search=kind, fixed_params={"beta1": 0.8})
     text = html.unescape(text)
-    assert f"Winner: trial {best['trial']} with {best['mean']:.6g}" in text
+    assert f"Winner: trial {best['trial']:04} with {best['mean']:.6g}" in text
     again, promote, winner = (
         words(re.sub("<[^>]+>", "", line))[1:] for line in re.findall("<pre>(.*)</pre>", text)
     )

@@ -1,5 +1,6 @@
 """What main.py does for --search, --fullsearch and --dry_run."""
 
+import itertools
 import time
 
 import tensorflow as tf
@@ -14,16 +15,19 @@ from hpsearch.search import SearchFolder, run
 from hpsearch.search_settings import RESUMABLE, search_settings
 from training.files import expanded, read_json
 from training.messages import duration, main_command, not_fatal, one_line, quoted
+from training.provenance import recorded_search
 from training.signals import StopSignals
 from training.speed import STILL, advice, seconds_of_a_step
 
 
 def search(model_class, given: dict, options: dict) -> int:
     """Run a search, or what is left of it. Returns the exit status."""
-    settings = search_settings(model_class, given, options)
-    if options["dry_run"]:
-        return dry_run(model_class, settings, options)
     path = expanded(given["result_dir"]) if given.get("result_dir") else None
+    recorded = recorded_search(path)
+    settings = search_settings(model_class, given, options, recorded)
+    if options["dry_run"]:
+        settings = SearchFolder(settings, path).continued(recorded) if recorded else settings
+        return dry_run(model_class, settings, options)
     unrecorded = {n: given[n] for n in RESUMABLE - {"max_iter", "result_dir"} if n in given}
     executor = executor_for(settings["run"], options)
     with SearchFolder(settings, path, {"max_to_keep": 1} | unrecorded) as folder:
@@ -77,19 +81,23 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
     table.add_column("bracket")
     for name in ("rung", "trials", "up to step", "steps"):
         table.add_column(name, justify="right")
-    rankings, drawn, trials, steps = [], [], 0, 0
+    rankings, passed, trials, steps = [], [], 0, 0
     settings = settings | {"sampler": "random"}  # nothing is known from which to draw
-    while brackets := fullsearch.brackets(model_class, settings, rankings, trials):
+    while brackets := fullsearch.brackets(model_class, settings, rankings, passed):
         for bracket in brackets:
-            reached = 0
+            reached = bracket.reached
             for rung, (count, until) in enumerate(bracket.rungs):
                 cells = (f"{n:,}" for n in (rung, count, until, count * (until - reached)))
                 table.add_row("" if rung else f"{len(rankings) + 1}: {bracket.name}", *cells)
                 reached = until
-            trials += len(bracket.trials)
+            trials += 0 if bracket.reached else len(bracket.trials)
             steps += bracket.steps()
-            drawn += bracket.trials.values()
-        rankings.append(drawn)  # the schedule does not depend on which trials are best
+        passed += brackets
+        # The schedule depends on how many trials reach the end, and not on which.
+        last = max(until for bracket in passed for _, until in bracket.rungs)
+        ends = [bracket for bracket in passed if bracket.rungs[-1][1] == last]
+        kept = (list(b.trials.items())[: b.rungs[-1][0]] for b in ends)
+        rankings.append(dict(itertools.chain(*kept)))
     Console().print(table)
     start, step, size, faster = costs(model_class, settings)
     nb_process = options["nb_process"]

@@ -9,12 +9,13 @@ import statistics
 from typing import Any
 
 from hpsearch.halving import Bracket, best_first
-from hpsearch.ledger import Ledger, Record
+from hpsearch.ledger import Ledger, Record, run_name
 from training.batches import random_stream
 
 # Each costs whole trainings. With three, and what the search began with, times three seeds, these
 # cost as much as Hyperband with the default of four brackets.
 BEST = 3
+BASE = -1  # the number of what the search began with, if no trial has that configuration
 
 
 def other_seeds(search_seed: int, count: int) -> list[int]:
@@ -29,35 +30,35 @@ def other_seeds(search_seed: int, count: int) -> list[int]:
     return seeds[1:]
 
 
-def brackets(candidates: list[dict], seeds: list[int], max_iter: int, first: int) -> list[Bracket]:
-    """A bracket for the first of the candidates, and for each of the three best of the others.
+def brackets(
+    base: dict[str, Any], ranked: dict[int, dict[str, Any]], seeds: list[int], max_iter: int
+) -> list[Bracket]:
+    """A bracket for each seed: what the search began with and the three best others, to the end.
 
-    candidates: hyper-parameters, what the search began with and then the best first. A bracket has
-    a trial for each seed, trained to the end; numbers from `first`.
+    base: what the search began with; ranked: {number: hyper-parameters} of its trials, the best
+    first. They keep their numbers; what the search began with has BASE, if it is none of them.
     """
-    distinct = []
-    for hyperparameters in candidates:
-        if hyperparameters not in distinct and len(distinct) <= BEST:
-            distinct.append(hyperparameters)
-    found = []
-    for i, hyperparameters in enumerate(distinct):
-        numbered = dict(enumerate(seeds, first + i * len(seeds)))
-        trials = dict.fromkeys(numbered, hyperparameters)
-        name = f"confirmation {i}"
-        found.append(Bracket(name, trials, [(len(seeds), max_iter)], numbered))
-    return found
+    candidates = {next((n for n in ranked if ranked[n] == base), BASE): base}
+    for number, hyperparameters in ranked.items():
+        if len(candidates) <= BEST and hyperparameters not in candidates.values():
+            candidates[number] = hyperparameters
+    rung = len(candidates), max_iter
+    return [Bracket(f"confirmation {i}", candidates, [rung], s) for i, s in enumerate(seeds, 1)]
 
 
-def over_seeds(trial: int, records: list[Record]) -> dict[str, Any]:
+def over_seeds(shown: Record, records: list[Record]) -> dict[str, Any]:
     """What the records of one configuration with different seeds say together.
 
-    trial: the one whose run folder stands for them. spread is the standard deviation of the scores
+    shown: the one whose run stands for them. spread is the standard deviation of the scores
     (of the sample: divided by n - 1), None for one seed; valid are means of loss and metrics.
     """
     scores = [record["score"] for record in records]
     values = [record["valid"] for record in records]
     return {
-        "trial": trial,
+        "trial": shown["trial"],
+        "until": shown["until"],
+        "run": run_name(shown["trial"], shown.get("seed")),
+        "weights_sha256": shown["weights_sha256"],
         "hyperparameters": records[0]["hyperparameters"],
         "mean": statistics.fmean(scores),
         "spread": statistics.stdev(scores) if len(scores) > 1 else None,
@@ -67,22 +68,20 @@ def over_seeds(trial: int, records: list[Record]) -> dict[str, Any]:
     }
 
 
-def results(confirming: list[Bracket], ranked: list[Record], ledger: Ledger) -> list[dict]:
+def results(confirming: list[Bracket], ledger: Ledger) -> list[dict]:
     """What each candidate reached, as over_seeds, the winner first.
 
-    confirming: as from brackets; ranked: the search's own trials. Those that are clearly better
-    than what the search began with come first, then that, then the others, each by their means. A
-    candidate that could not be trained to the end with each seed is left out.
+    confirming: as from brackets. Those that are clearly better than what the search began with come
+    first, then that, then the others, each by their means. A candidate that could not be trained to
+    the end with each seed is left out.
     """
-    found, base = [], None
-    for bracket in confirming:
-        (_, until), *_ = bracket.rungs
-        records = [ledger.records[trial, until] for trial in bracket.trials]
+    found, base, ((_, until),) = [], None, confirming[0].rungs
+    for i, trial in enumerate(confirming[0].trials):  # what the search began with is the first
+        records = [ledger.records[trial, until, bracket.seed] for bracket in confirming]
         if any(record["score"] is None for record in records):
             continue
-        same = (r for r in ranked if r["hyperparameters"] == records[0]["hyperparameters"])
-        found.append(over_seeds(next(same, records[0])["trial"], records))
-        base = found[-1] if bracket is confirming[0] else base
+        found.append(over_seeds(ledger.records.get((trial, until, None), records[0]), records))
+        base = base if i else found[-1]
     means = {i: result["mean"] for i, result in enumerate(found)}
     by_mean = [found[i] for i in best_first(means, ledger.direction)]
     if base is None:

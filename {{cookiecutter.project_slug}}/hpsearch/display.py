@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hpsearch.halving import Bracket, Job
-from hpsearch.ledger import TRAINED, Ledger, Record
+from hpsearch.ledger import TRAINED, Ledger, Record, named, run_name
 from hpsearch.search import Snapshot
 from training.messages import duration, format_value, format_values
 
@@ -58,8 +59,9 @@ class Display:
 
     def show_ended(self, record: Record) -> None:
         """Print a line about a job that has ended, unless the table shows it."""
-        rungs = [(0, 0), *self.brackets[record["bracket"]].rungs]
-        self.steps += record["until"] - rungs[record["rung"]][1]
+        bracket = self.brackets[record["bracket"]]
+        before = [bracket.reached, *(until for _, until in bracket.rungs)]
+        self.steps += record["until"] - before[record["rung"]]
         if self.live and record["state"] == TRAINED:
             return
         what = f"score {format_value(record['score'])}"
@@ -68,7 +70,7 @@ class Display:
         values = {name: record["hyperparameters"][name] for name in self.names}
         values |= {"random_seed": record["seed"]} if "seed" in record else {}
         values = f" ({format_values(values)})" if values else ""
-        log.info(f"Trial {record['trial']:04} at step {record['until']}: {what}{values}")
+        log.info(f"Trial {named(record['trial'])} at step {record['until']}: {what}{values}")
 
     def table(self) -> Table:
         """All rungs: trials running, done and failed, the best score, the time left."""
@@ -83,7 +85,7 @@ class Display:
             scores.setdefault((record["bracket"], record["rung"]), []).append(record["score"])
         left = 0  # steps
         for bracket in list(self.brackets.values()):
-            reached = 0
+            reached = bracket.reached
             for rung, (trials, until) in enumerate(bracket.rungs):
                 ended = scores.get((bracket.name, rung), [])
                 done = [score for score in ended if score is not None]
@@ -102,7 +104,7 @@ def print_best(folder, best: dict) -> None:
 
     best: the content of best.json. Confirmed configurations come first, by their means.
     """
-    objective, max_iter = folder.settings["objective"][0], folder.settings["max_iter"]
+    objective = folder.settings["objective"][0]
     records, confirmed = list(folder.ledger.records.values()), best["confirmed"]
     names = varying([record["hyperparameters"] for record in records])
     table = Table(box=box.SIMPLE_HEAD)
@@ -110,19 +112,30 @@ def print_best(folder, best: dict) -> None:
     for name in ("trial", objective, *columns, *names):
         table.add_column(name, justify="right")
     table.add_column("run", overflow="fold")
-    rows = {result["trial"]: [format_value(result["mean"]), spread(result)] for result in confirmed}
-    ranked = {record["trial"]: record for record in folder.ledger.ranked(max_iter)}
-    rows |= {trial: [""] * len(columns) for trial in ranked if trial not in rows}
-    for trial, means in list(rows.items())[:SHOWN]:
-        config = folder.ledger.records[trial, max_iter]["hyperparameters"]
-        score = format_value(ranked[trial]["score"]) if trial in ranked else "-"
-        values = [format_value(config[name]) for name in names]
-        run = str(folder.trial_folder(trial))
-        table.add_row(f"{trial:04}", score, *means, *values, run)
+    for row in best_trials(folder.ledger, best):
+        score = "-" if row["score"] is None else format_value(row["score"])
+        means = ["" if row["mean"] is None else format_value(row["mean"]), spread(row)]
+        values = [format_value(row["hyperparameters"][name]) for name in names]
+        run = str(folder.path / row["run"])
+        table.add_row(named(row["trial"]), score, *means[: len(columns)], *values, run)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-    print_counts(records, max_iter)
+    print_counts(records, folder.settings["max_iter"])
     if confirmed:
         print_confirmation(best, folder.settings, objective)
+
+
+def best_trials(ledger: Ledger, best: dict) -> list[dict[str, Any]]:
+    """The confirmed candidates and then the best of the others, as confirmation.over_seeds, with
+    the score that each has with the search's own seed: None for what the search began with.
+    """
+    ranked = {record["trial"]: record for record in ledger.ranked(best["until"])}
+    rows = {result["trial"]: result for result in best["confirmed"]}
+    for trial, record in ranked.items():
+        rows.setdefault(trial, {"mean": None, "run": run_name(trial), **record})
+    return [
+        row | {"score": ranked[trial]["score"] if trial in ranked else None}
+        for trial, row in list(rows.items())[:SHOWN]
+    ]
 
 
 def print_counts(records: list[Record], max_iter: int) -> None:
@@ -150,13 +163,15 @@ def print_confirmation(best: dict, settings: dict, objective: str) -> None:
         print(f"Nothing is clearly better than what the search began with: {text}")
     else:
         before = f"{format_value(began['mean'])} ± {spread(began)}" if began else "no value"
-        print(f"Best: trial {best['trial']:04}, {text}; what the search began with: {before}")
+        print(f"Best: trial {named(best['trial'])}, {text}; what the search began with: {before}")
     seeds = "1 seed" if best["seeds"] == 1 else f"{best['seeds']} seeds"
     print(f"Means and standard deviations over {seeds} that the search had not seen")
 
 
 def spread(result: dict) -> str:
-    """A standard deviation with two digits; ? for that of one value."""
+    """A standard deviation with two digits; ? for that of one value, "" for none."""
+    if result["mean"] is None:
+        return ""
     return "?" if result["spread"] is None else f"{result['spread']:.2g}"
 
 

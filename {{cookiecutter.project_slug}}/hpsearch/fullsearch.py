@@ -1,55 +1,85 @@
 """The passes of a search; a later pass depends on what the earlier ones found."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from hpsearch import confirmation, hyperband, learningrate, randomsearch
 from hpsearch.halving import Bracket
 
+Ranking = dict[int, dict[str, Any]]  # {trial: hyper-parameters}, the best first
+
 
 def brackets(
-    model_class, settings: dict, rankings: list[list[dict[str, Any]]], first: int = 0
+    model_class, settings: dict, rankings: Sequence[Ranking], passed: Sequence[Bracket] = ()
 ) -> list[Bracket]:
     """The brackets of the next pass; [] if the search is complete.
 
-    settings: those of search.json; rankings: at the end of each complete pass, the hyper-parameters
-    of all trials that had been trained to the end, the best first; first: the next trial's number.
-    A full search is Hyperband, then the learning rate of its winner, then Hyperband with the best
-    learning rate fixed. The last pass of any search is its confirmation, unless confirm is 0.
+    settings: those of search.json; passed: the brackets of the complete passes; rankings: at the
+    end of each, all trials that had been trained furthest.
+    The search's own passes are one, or three: a full search is Hyperband, then the learning rate of
+    its winner, then Hyperband with the best learning rate fixed. For each time that --max_iter was
+    raised, a pass trains its best trials further. The last pass is the confirmation.
     """
+    first, *further = [*settings["extended_from"], settings["max_iter"]]
+    count = 3 if settings["search"] == "fullsearch" else 1  # of the search's own passes
+    if len(rankings) < count:
+        number = sum(len(bracket.trials) for bracket in passed)
+        return own_pass(model_class, settings | {"max_iter": first}, rankings, number)
+    extended = len(rankings) - count
+    if extended < len(further):
+        return extension(settings, rankings[-1], *[first, *further][extended : extended + 2])
+    if extended == len(further) and settings["confirm"]:
+        seeds = confirmation.other_seeds(settings["search_seed"], settings["confirm"])
+        base = settings["base"] | settings["fixed_params"]
+        return confirmation.brackets(base, rankings[-1], seeds, settings["max_iter"])
+    return []
+
+
+def own_pass(model_class, settings: dict, rankings: Sequence[Ranking], first: int) -> list[Bracket]:
+    """The next of the search's own passes; its trials have numbers from `first`."""
     seed, fixed, max_iter = (settings[name] for name in ("search_seed", "fixed_params", "max_iter"))
     ranges, base = settings["ranges"], settings["base"] | settings["fixed_params"]
     budget = max_iter, settings["min_iter"], settings["eta"]
+    configs = settings["promoted"] if settings["try"] is None else settings["try"]
+    tried = {} if rankings else dict(enumerate(configs))
+    given = [Bracket("tried", tried, [(len(tried), max_iter)])] if tried else []
+    number = first + len(tried)
 
-    def drawn(make, *rest, fixed=fixed):
+    def drawn(make, *rest, fixed=fixed, **about):
         """The brackets that `make` makes, with trials as --sampler draws them."""
         if settings["sampler"] == "random":
 
             def draw(numbers):
                 return randomsearch.configurations(model_class, seed, numbers, fixed, ranges)
 
-            return make(draw, *rest)
+            return given + make(draw, *rest, first=number, **about)
         from hpsearch import tpe  # its library, optuna, takes a second to import
 
-        sampler = tpe.Sampler(model_class, settings, fixed)
-        return [bracket._replace(draw=sampler.draw) for bracket in make(dict.fromkeys, *rest)]
+        sampler = tpe.Sampler(model_class, settings, fixed, tried)
+        found = make(dict.fromkeys, *rest, first=number, **about)
+        return given + [bracket._replace(draw=sampler.draw) for bracket in found]
 
     def rates():
         table = {s.name: s for s in randomsearch.searched_table(model_class, ranges)}
         return learningrate.grid(*table["lr"].search, settings["lr_points"])
 
-    match [settings["search"], *rankings]:
+    match [settings["search"], *(list(ranking.values()) for ranking in rankings)]:
         case ["random"]:
             return drawn(randomsearch.brackets, max_iter, settings["trials"])
         case ["lr"]:
             return learningrate.brackets(base, rates(), max_iter)
         case ["hyperband" | "fullsearch"]:
             return drawn(hyperband.brackets, budget, settings["trials"])
-        case ["fullsearch", ranked]:
+        case [_, ranked]:
             return learningrate.brackets(ranked[0], rates(), max_iter, first)
-        case ["fullsearch", _, _]:
-            name, known = "hyperband, lr fixed,", fixed | {"lr": rankings[-1][0]["lr"]}
-            return drawn(hyperband.brackets, budget, None, first, name, fixed=known)
-        case [_, ranked] | [_, _, _, ranked] if settings["confirm"]:
-            seeds = confirmation.other_seeds(seed, settings["confirm"])
-            return confirmation.brackets([base, *ranked], seeds, max_iter, first)
-    return []
+        case [_, _, ranked]:
+            known = fixed | {"lr": ranked[0]["lr"]}
+            return drawn(hyperband.brackets, budget, fixed=known, name="hyperband, lr fixed,")
+
+
+def extension(settings: dict, ranked: Ranking, reached: int, until: int) -> list[Bracket]:
+    """Train the best trials further: one in eta where Hyperband stops trials early, else all."""
+    part = settings["eta"] if settings["search"] in ("hyperband", "fullsearch") else 1
+    count = -(-len(ranked) // part)
+    trials = dict(list(ranked.items())[:count])
+    return [Bracket(f"extension to {until}", trials, [(count, until)], reached=reached)]

@@ -14,15 +14,17 @@ Seen = tuple[int, int, float | None] | None  # (trial, until, score), or an empt
 class Bracket(NamedTuple):
     """trials: {number: hyper-parameters}; rungs: [(how many trials, up to which step)].
 
-    seeds: {number: random_seed} of the trials whose seed is not that of the search. draw: if the
-    trials are drawn while the search goes on, see hpsearch/tpe.py; None stands for each before.
+    seed: that of its trials; None is the search's own. draw: if the trials are drawn while the
+    search goes on, see hpsearch/tpe.py; None stands for each before. reached: the step that an
+    earlier bracket has trained them to.
     """
 
     name: str
     trials: dict[int, dict[str, Any] | None]
     rungs: list[tuple[int, int]]
-    seeds: dict[int, int] = {}
+    seed: int | None = None
     draw: Callable[[int, list], dict[str, Any]] | None = None
+    reached: int = 0
 
     def is_drawn(self) -> bool:
         """Whether the hyper-parameters of all trials are known."""
@@ -30,7 +32,7 @@ class Bracket(NamedTuple):
 
     def steps(self) -> int:
         """The steps of all its jobs; a promoted trial continues from the rung before."""
-        total = reached = 0
+        total, reached = 0, self.reached
         for count, until in self.rungs:
             total += count * (until - reached)
             reached = until
@@ -76,7 +78,7 @@ def pending(bracket: Bracket, scores: Scores, direction: str) -> list[Job]:
     """The jobs that can run now and have not ended: those of the first incomplete rung."""
     *_, (trials, until) = known = list(rungs(bracket, scores, direction))
     return [
-        Job(n, until, bracket.name, len(known) - 1, bracket.trials[n], bracket.seeds.get(n))
+        Job(n, until, bracket.name, len(known) - 1, bracket.trials[n], bracket.seed)
         for n in trials
         if (n, until) not in scores and bracket.trials[n] is not None
     ]

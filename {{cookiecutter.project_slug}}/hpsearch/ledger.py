@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from hpsearch.halving import Bracket, Job, Scores, best_first
+from hpsearch.halving import Bracket, Job, Scores, best_first, rungs
 from training.files import append_json, read_jsonl, rewrite_jsonl, sync
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,24 @@ class Record(TypedDict, total=False):
     sha256: str
 
 
+Key = tuple[int, int, int | None]  # (trial, until, seed); a seed of None is the search's own
+
+
+def key(record: Record) -> Key:
+    """What a record is found by."""
+    return record["trial"], record["until"], record.get("seed")
+
+
+def named(trial: int) -> str:
+    """A trial's number as text; base is what the search began with, if it is no trial."""
+    return "base" if trial < 0 else f"{trial:04}"
+
+
+def run_name(trial: int, seed: int | None = None) -> str:
+    """The run folder of a trial, with the search's own seed or another, in that of the search."""
+    return f"trials/{named(trial)}" + ("" if seed is None else f"-seed-{seed}")
+
+
 def checksum(record: Record) -> str:
     """SHA-256 of a record without its checksum, as JSON with sorted keys."""
     content = {name: value for name, value in record.items() if name != "sha256"}
@@ -57,12 +75,12 @@ class Ledger:
 
     def __init__(self, path: Path, direction: str):
         self.path, self.direction = path, direction
-        self.records: dict[tuple[int, int], Record] = {}  # by trial and until; the last one counts
+        self.records: dict[Key, Record] = {}  # the last one of each key counts
         intact = []
         for record in read_jsonl(path, FIELDS):
             if checksum(record) == record["sha256"]:
                 intact.append(record)
-                self.records[record["trial"], record["until"]] = record
+                self.records[key(record)] = record
             else:
                 log.info(f"{path}: a line of trial {record['trial']} is corrupt and is skipped")
         rewrite_jsonl(path, intact)
@@ -77,24 +95,39 @@ class Ledger:
         record["sha256"] = checksum(record)
         append_json(self.path, record)
         sync(self.path)
-        self.records[job.trial, job.until] = record
+        self.records[key(record)] = record
         return record
+
+    def keep(self, brackets: list[Bracket]) -> None:
+        """Leave out what is not of these brackets: of a search that was extended, say, what the
+        longer search would not have trained.
+        """
+        jobs = {
+            (trial, until, bracket.seed)
+            for bracket in brackets
+            for trials, until in rungs(bracket, self.scores(bracket), self.direction)
+            for trial in trials
+        }
+        if self.records.keys() - jobs:
+            self.records = {job: record for job, record in self.records.items() if job in jobs}
+            rewrite_jsonl(self.path, list(self.records.values()))
+            sync(self.path.parent)
 
     def scores(self, bracket: Bracket) -> Scores:
         """The scores of the jobs of a bracket that have ended, as the bracket has them."""
-        return {
-            (n, until): record["score"]
-            for (n, until), record in self.records.items()
-            if bracket.trials.get(n) == record["hyperparameters"]
-            and bracket.seeds.get(n) == record.get("seed")
-        }
+        found = {}
+        for trial, hyperparameters in bracket.trials.items():
+            for _, until in bracket.rungs:
+                record = self.records.get((trial, until, bracket.seed))
+                if record and record["hyperparameters"] == hyperparameters:
+                    found[trial, until] = record["score"]
+        return found
 
     def ranked(self, until: int) -> list[Record]:
         """The records of the trials that were trained up to a step, the best first.
 
-        Those with a seed of their own confirm others, and are left out.
+        Those with other seeds confirm some of them, and are left out.
         """
-        records = [record for record in self.records.values() if "seed" not in record]
-        found = {record["trial"]: record for record in records if record["until"] == until}
+        found = {n: r for (n, end, seed), r in self.records.items() if (end, seed) == (until, None)}
         order = best_first({trial: r["score"] for trial, r in found.items()}, self.direction)
         return [found[trial] for trial in order]

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from hpsearch.display import SHOWN, spread, varying
+from hpsearch.display import best_trials, spread, varying
+from hpsearch.ledger import named
 from hpsearch.picture import title
 from models import MODELS
 from training import page
@@ -12,6 +13,7 @@ from training.provenance import recorded_config, utc_now
 from training.run_page import environment, from_project
 
 OF_KIND = {  # settings that only these searches have as flags
+    "try": ("random", "hyperband", "fullsearch"),
     "sampler": ("random", "hyperband", "fullsearch"),
     "trials": ("random", "hyperband"),
     "lr_points": ("lr", "fullsearch"),
@@ -22,7 +24,7 @@ OF_KIND = {  # settings that only these searches have as flags
 
 def write_search_page(folder, best: dict) -> None:
     """Write report.html into the folder of a search; best: the content of best.json."""
-    settings, run = folder.settings, folder.trial_folder(best["trial"])
+    settings, run = folder.settings, folder.path / best["run"]
     where = from_project(folder.path)
     promote = f"python main.py --promote --result_dir={quoted(where)}"
     parts = [
@@ -31,17 +33,17 @@ def write_search_page(folder, best: dict) -> None:
         page.heading("Scores"),
         page.pictures([(folder.path / "search.png").read_bytes()]),
         page.heading("Best trials"),
-        page.table(*best_trials(folder, best)),
+        page.table(*table_of_the_best(folder, best)),
         page.heading("Commands"),
         page.paragraph("In the project's folder:"),
-        page.command("Search again", f"python main.py {flags(settings)}"),
+        *(page.command(what, f"python main.py {line}") for what, line in again(settings)),
         page.command("Make the winner what --best trains", promote),
         page.command(
             "Train the winner, with another seed", f"python main.py {train(settings, best)}"
         ),
         page.heading("Settings"),
         page.table(
-            (n, text(v)) for n, v in settings.items() if n != "base" and v not in (None, {})
+            (n, text(v)) for n, v in settings.items() if n != "base" and v not in (None, {}, [])
         ),
         page.heading("Environment of the winner"),
         page.table(environment(run, recorded_config(run))),
@@ -55,33 +57,59 @@ def winner(best: dict, base: dict) -> list[tuple[str, str, str]]:
     return [(n, text(value), text(base.get(n))) for n, value in best["hyperparameters"].items()]
 
 
-def best_trials(folder, best: dict) -> tuple[list[list[str]], list[str]]:
+def table_of_the_best(folder, best: dict) -> tuple[list[list[str]], list[str]]:
     """The rows and the head of a table of the best trials, the confirmed ones first."""
-    max_iter, objective = folder.settings["max_iter"], folder.settings["objective"][0]
-    ranked = {record["trial"]: record for record in folder.ledger.ranked(max_iter)}
-    means = {r["trial"]: f"{format_value(r['mean'])} ± {spread(r)}" for r in best["confirmed"]}
-    shown = [*means, *(trial for trial in ranked if trial not in means)][:SHOWN]
-    records = [folder.ledger.records[trial, max_iter] for trial in shown]
     names = varying([record["hyperparameters"] for record in folder.ledger.records.values()])
     rows = []
-    for trial, record in zip(shown, records, strict=True):
-        score = format_value(ranked[trial]["score"]) if trial in ranked else ""
-        values = [text(record["hyperparameters"][name]) for name in names]
-        rows.append([f"{trial:04}", score, means.get(trial, ""), *values])
-    return rows, ["trial", objective, "mean of other seeds", *names]
+    for row in best_trials(folder.ledger, best):
+        score = "" if row["score"] is None else format_value(row["score"])
+        mean = "" if row["mean"] is None else f"{format_value(row['mean'])} ± {spread(row)}"
+        values = [text(row["hyperparameters"][name]) for name in names]
+        rows.append([named(row["trial"]), score, mean, *values])
+    return rows, ["trial", folder.settings["objective"][0], "mean of other seeds", *names]
 
 
-def flags(settings: dict[str, Any]) -> str:
-    """The flags of a search that gives this result again."""
+def again(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """What gives this result again: [(what it does, flags)]."""
+    first, *further = [*settings["extended_from"], settings["max_iter"]]
+    if not further:
+        return [("Search again", flags(settings))]
+    folder = {"result_dir": "results/again"}
+    lines = [("Search again", flags(settings | {"max_iter": first}, **folder))]
+    own = stage(settings) | folder
+    return lines + [("and extend it", as_flags(own | {"max_iter": n})) for n in further]
+
+
+def stage(settings: dict[str, Any]) -> dict[str, Any]:
+    """The flag that says what kind of search it is."""
     kind = settings["search"]
-    found = {"model_name": settings["model_name"]}
-    found |= {"fullsearch": True} if kind == "fullsearch" else {"search": kind}
-    for name in ("sampler", "search_seed", "max_iter", "min_iter", "eta", "trials", "lr_points", "confirm"):
+    return {"fullsearch": True} if kind == "fullsearch" else {"search": kind}
+
+
+def flags(settings: dict[str, Any], **others) -> str:
+    """The flags of a search with these settings; and others."""
+    kind = settings["search"]
+    found = {"model_name": settings["model_name"]} | stage(settings)
+    for name in (
+        "sampler",
+        "search_seed",
+        "max_iter",
+        "min_iter",
+        "eta",
+        "trials",
+        "lr_points",
+        "confirm",
+    ):
         if kind in OF_KIND.get(name, (kind,)) and settings[name] is not None:
             found[name] = settings[name]
     found |= {n: json.dumps(settings[n]) for n in ("fixed_params", "ranges") if settings[n]}
     found |= {"best": True} if settings["base"] != defaults(settings) else {}
-    return as_flags(found | settings["run"])
+    if kind in OF_KIND["try"]:
+        base = settings["base"] | settings["fixed_params"]
+        tried = settings["promoted"] if settings["try"] is None else settings["try"]
+        short = [{n: v for n, v in config.items() if v != base[n]} for config in tried]
+        found |= {"try": json.dumps(short)} if tried or settings["try"] is not None else {}
+    return as_flags(found | settings["run"] | others)
 
 
 def train(settings: dict[str, Any], best: dict) -> str:

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 
 from hpsearch.display import last_records, spread, varying
-from hpsearch.ledger import TRAINED
+from hpsearch.ledger import TRAINED, named
 from models import MODELS
 from training.drawing import picture, scale, show_steps
 from training.messages import format_value
@@ -60,7 +60,7 @@ def title(settings: dict, best: dict) -> str:
 
 def winner(best: dict) -> str:
     """The winner in words."""
-    found = f"trial {best['trial']} with {format_value(best['mean'])}"
+    found = f"trial {named(best['trial'])} with {format_value(best['mean'])}"
     if not best["confirmed"]:
         return found
     return f"{found} ± {spread(best)} over {best['seeds']} other seed{'s' * (best['seeds'] > 1)}"

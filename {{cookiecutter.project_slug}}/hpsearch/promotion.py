@@ -25,7 +25,7 @@ def promote(path: str, force: bool) -> int:
         raise FileNotFoundError(f"{path} has no best trial yet; let the search finish first")
     best = read_json(path / "best.json")
     settings = best["settings"]
-    trial = path / "trials" / f"{best['trial']:04}"
+    trial = path / best["run"]
     origin = {
         "folder": path.name,
         "trial": best["trial"],

@@ -34,9 +34,9 @@ def configurations(
     return {i: draw(fixed_params, int(seed), *table) for i, seed in seeds.items()}
 
 
-def brackets(draw, max_iter: int, trials: int) -> list[Bracket]:
+def brackets(draw, max_iter: int, trials: int, first: int = 0) -> list[Bracket]:
     """One bracket with one rung: each trial is trained to the end.
 
-    draw: a function from numbers of trials to {number: hyper-parameters}.
+    draw: a function from numbers of trials, from `first`, to {number: hyper-parameters}.
     """
-    return [Bracket("random", draw(range(trials)), [(trials, max_iter)])]
+    return [Bracket("random", draw(range(first, first + trials)), [(trials, max_iter)])]

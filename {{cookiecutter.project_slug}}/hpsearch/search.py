@@ -2,7 +2,7 @@
 
 search.json     the settings that determine the result
 ledger.jsonl    one line per ended job, see hpsearch/ledger.py
-trials/NNNN/    a run folder each
+trials/NNNN/    a run folder each; also NNNN-seed-S with another seed, and base-seed-S
 best.json       the best of the trials that were trained to the end, with its mean over seeds
 search.png      scores against steps or trials, and against each hyper-parameter
 report.html     the search on one page
@@ -18,22 +18,27 @@ from typing import Any, NamedTuple
 
 from hpsearch import confirmation, fullsearch
 from hpsearch.halving import Bracket, Job, in_order, pending
-from hpsearch.ledger import INTERRUPTED, Ledger, Outcome, Record
+from hpsearch.ledger import INTERRUPTED, Ledger, Outcome, Record, named, run_name
 from settings import ConfigError
 from training import folders
 from training.files import read_json, sync, write_json
 from training.messages import one_line
+
+FROM_FOLDER = ("promoted", "extended_from")  # settings that a search keeps when it is resumed
+EXTENDED = ("trials", "max_iter")  # and those with which it can be asked for more
 
 
 class SearchFolder:
     """The folder of one search, held by one process: `with SearchFolder(settings) as folder`.
 
     settings: those of search.json. Equal settings have the same folder by default, so that the same
-    command resumes a search. unrecorded: settings of the runs that do not determine the result.
+    command resumes a search; with more trials or steps, and its folder, it is extended.
+    unrecorded: settings of the runs that do not determine the result.
     """
 
     def __init__(self, settings: dict, path: Path | None = None, unrecorded: dict | None = None):
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+        asked = {name: value for name, value in settings.items() if name not in FROM_FOLDER}
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
         name = f"search-{settings['search']}-{digest}"
         self.path = path or folders.RESULTS / settings["model_name"] / name
         self.settings, self.unrecorded = settings, unrecorded or {}
@@ -44,9 +49,9 @@ class SearchFolder:
         folders.asked_folder(self.path, "search.json", "search")
         self.lock = folders.locked(self.path, lambda: "another search")
         try:
-            if file.exists():
-                self.check_same(read_json(file))
-            else:
+            recorded = read_json(file) if file.exists() else None
+            self.settings = self.continued(recorded) if recorded else self.settings
+            if self.settings != recorded:
                 write_json(file, self.settings)
                 sync(self.path)
             self.ledger = Ledger(self.path / "ledger.jsonl", self.settings["objective"][1])
@@ -58,17 +63,20 @@ class SearchFolder:
     def __exit__(self, *error):
         self.lock.release()
 
-    def check_same(self, recorded: dict) -> None:
-        """ConfigError lists the settings that are not those of the search in this folder."""
-        old, new = flat(recorded), flat(self.settings)
-        changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-        if changed:
-            listed = ", ".join(f"{n}={old.get(n)} (now {new.get(n)})" for n in changed)
-            raise ConfigError(f"--result_dir={self.path} holds a search with {listed}")
+    def continued(self, recorded: dict) -> dict:
+        """The settings of the search in this folder, which is extended if more is asked for.
 
-    def trial_folder(self, trial: int) -> Path:
-        """The run folder of a trial."""
-        return self.path / "trials" / f"{trial:04}"
+        ConfigError lists those that are not the same.
+        """
+        settings = self.settings | {name: recorded.get(name, []) for name in FROM_FOLDER}
+        old, new = (flat(s, leave_out=FROM_FOLDER) for s in (recorded, settings))
+        changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        if other := [n for n in changed if n not in EXTENDED or not new[n] > old[n]]:
+            listed = ", ".join(f"{n}={old.get(n)} (now {new.get(n)})" for n in other)
+            raise ConfigError(f"--result_dir={self.path} holds a search with {listed}")
+        if "max_iter" in changed:
+            settings["extended_from"] = [*settings["extended_from"], recorded["max_iter"]]
+        return settings
 
     def config(self, job: Job) -> dict[str, Any]:
         """The whole config of a job's run."""
@@ -76,43 +84,46 @@ class SearchFolder:
             "model_name": self.settings["model_name"],
             "max_iter": self.settings["max_iter"],
             "random_seed": self.settings["search_seed"] if job.seed is None else job.seed,
-            "result_dir": str(self.trial_folder(job.trial)),
+            "result_dir": str(self.path / run_name(job.trial, job.seed)),
         }
         return self.unrecorded | self.settings["run"] | job.hyperparameters | own
 
-    def ranked(self, below: int) -> list[Record]:
-        """The records of the trials with a lower number that were trained to the end, best first.
+    def ranked(self, brackets: list[Bracket]) -> list[Record]:
+        """The records of the trials that these brackets trained furthest, best first.
 
         ValueError if there is none.
         """
-        ranked = self.ledger.ranked(self.settings["max_iter"])
-        found = [record for record in ranked if record["trial"] < below]
+        own = [bracket for bracket in brackets if bracket.seed is None]
+        last = max(until for bracket in own for _, until in bracket.rungs)
+        trials = {n for bracket in own if bracket.rungs[-1][1] == last for n in bracket.trials}
+        found = [record for record in self.ledger.ranked(last) if record["trial"] in trials]
         if not found:
             raise ValueError(f"no trial could be trained to the end; see {self.ledger.path}")
         return found
 
-    def write_best(self, ranked: list[Record], last_pass: list[Bracket]) -> None:
+    def write_best(self, brackets: list[Bracket]) -> None:
         """Write best.json; ValueError if no candidate was trained to the end with each seed.
 
-        ranked: the search's own trials; last_pass: its confirmation, if it has one.
+        brackets: of all passes.
         """
-        confirmed = []
-        if last_pass[0].seeds:
-            confirmed = confirmation.results(last_pass, ranked, self.ledger)
+        confirmed, shown = [], self.ranked(brackets)[0]
+        if confirming := [bracket for bracket in brackets if bracket.seed is not None]:
+            confirmed = confirmation.results(confirming, self.ledger)
             if not confirmed:
                 path = self.ledger.path
                 raise ValueError(f"no trial could be trained with other seeds, too; see {path}")
-        best = (confirmed or [confirmation.over_seeds(ranked[0]["trial"], ranked[:1])])[0]
-        weights = self.ledger.records[best["trial"], self.settings["max_iter"]]["weights_sha256"]
-        about = {"weights_sha256": weights, "confirmed": confirmed, "settings": self.settings}
+        best = (confirmed or [confirmation.over_seeds(shown, [shown])])[0]
+        about = {"confirmed": confirmed, "settings": self.settings}
         write_json(self.path / "best.json", best | about)
         sync(self.path)
 
 
-def flat(settings: dict, prefix: str = "") -> dict[str, Any]:
+def flat(settings: dict, prefix: str = "", leave_out=()) -> dict[str, Any]:
     """Settings without dictionaries in them: {"eta": 3, "threads": 1, "fixed_params.lr": 0.1}."""
     found = {}
     for name, value in settings.items():
+        if name in leave_out:
+            continue
         if isinstance(value, dict):
             found |= flat(value, "" if name == "run" else f"{name}.")
         else:
@@ -133,13 +144,13 @@ class Snapshot(NamedTuple):
 
 def run(folder: SearchFolder, model_class, executor) -> Iterator[Snapshot]:
     """Run a whole search, or what is left of it, for as long as snapshots are asked for."""
-    rankings, trials = [], 0
-    while brackets := fullsearch.brackets(model_class, folder.settings, rankings, trials):
+    rankings, passed = [], []  # passed: the brackets of the complete passes
+    while brackets := fullsearch.brackets(model_class, folder.settings, rankings, passed):
         yield from run_pass(folder, brackets, executor)
-        trials += sum(len(bracket.trials) for bracket in brackets)
-        ranked, last_pass = folder.ranked(trials), brackets
-        rankings.append([record["hyperparameters"] for record in ranked])
-    folder.write_best(ranked, last_pass)
+        passed += brackets
+        rankings.append({r["trial"]: r["hyperparameters"] for r in folder.ranked(passed)})
+    folder.ledger.keep(passed)
+    folder.write_best(passed)
 
 
 def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterator[Snapshot]:
@@ -153,15 +164,15 @@ def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterato
     running = {}  # {future: job}
     while True:
         busy = {job.bracket for job in running.values()}
-        at_work = {job.trial for job in running.values()}
+        at_work = {(job.bracket, job.trial) for job in running.values()}
         grown = draw_trials(brackets, ledger)
         for bracket in incomplete:
             if bracket.name in grown or not (queues[bracket.name] or bracket.name in busy):
                 jobs = pending(bracket, ledger.scores(bracket), ledger.direction)
-                queues[bracket.name] = {j.trial: j for j in jobs if j.trial not in at_work}
-        incomplete = [
-            b for b in incomplete if queues[b.name] or b.name in busy or not b.is_drawn()
-        ]
+                queues[bracket.name] = {
+                    j.trial: j for j in jobs if (j.bracket, j.trial) not in at_work
+                }
+        incomplete = [b for b in incomplete if queues[b.name] or b.name in busy or not b.is_drawn()]
         while any(queues.values()) and len(running) < executor.nb_process:
             job = take(queues, executor.cached_trials())
             running[executor.submit(job, folder.config(job))] = job
@@ -213,4 +224,4 @@ def result(future: Future[Outcome], job: Job) -> Outcome:
     try:
         return future.result()
     except OSError as error:
-        raise OSError(f"trial {job.trial:04}: {one_line(error)}") from None
+        raise OSError(f"trial {named(job.trial)}: {one_line(error)}") from None

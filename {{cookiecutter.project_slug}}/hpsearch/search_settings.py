@@ -10,13 +10,18 @@ from settings import RUN_SETTINGS, ConfigError, Setting
 RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable}
 
 
-def search_settings(model_class, given: dict, options: dict) -> dict[str, Any]:
+def search_settings(
+    model_class, given: dict, options: dict, recorded: dict | None = None
+) -> dict[str, Any]:
     """The settings that determine the result of a search, as in search.json.
 
-    given: {flag: value}; options: the search's own flags, completed. ConfigError if they do not fit
-    each other, or leave nothing to search.
+    given: {flag: value}; options: the search's own flags, completed; recorded: the search.json of
+    the search to go on with, from which flags that are not given come. ConfigError if they do not
+    fit each other, or leave nothing to search.
     """
     kind = "fullsearch" if given.get("fullsearch") else given["search"]
+    if recorded := same_kind(model_class, kind, recorded):
+        given, options = completed(given, options, recorded)
     max_iter = given.get("max_iter") or model_class.max_iter
     min_iter = options["min_iter"] or max(1, max_iter // 27)
     if min_iter > max_iter:
@@ -25,11 +30,19 @@ def search_settings(model_class, given: dict, options: dict) -> dict[str, Any]:
     ranges = checked_ranges(model_class, kind, options["ranges"], fixed)
     check_something_to_search(model_class, kind, fixed, ranges)
     trials = options["trials"]
+    schedule = hyperband.schedule(max_iter, min_iter, options["eta"])
     if kind == "random" and not trials:  # as much as hyperband costs
-        trials = len(hyperband.schedule(max_iter, min_iter, options["eta"])) ** 2
+        trials = len(schedule) ** 2
+    if kind == "hyperband" and not trials:  # one round
+        trials = sum(rungs[0][0] for rungs in schedule.values())
     base = {setting.name: setting.default for setting in model_class.hyperparameters}
     if given.get("best"):
         base |= model_class.get_best_config()
+    elif recorded:
+        base = recorded["base"]
+    tried = None
+    if options["try"] is not None:
+        tried = [tried_config(model_class, config, base, fixed) for config in options["try"]]
     sampler = None if kind == "lr" else options["sampler"]
     names = [s.name for s in RUN_SETTINGS if s.name in given and s.name not in RESUMABLE]
     # A trial has the same number of threads wherever the search runs: it determines the bits.
@@ -49,9 +62,56 @@ def search_settings(model_class, given: dict, options: dict) -> dict[str, Any]:
         "fixed_params": fixed,
         "ranges": ranges,
         "base": base,
+        "try": tried,
+        "promoted": [] if kind == "lr" or tried is not None else promoted(model_class, base, fixed),
+        "extended_from": [],  # the --max_iter before, in order
         "objective": list(model_class.objective),
         "run": {name: given[name] for name in names} | threads,
     }
+
+
+def same_kind(model_class, kind: str, recorded: dict | None) -> dict | None:
+    """What was recorded, if it is of a search like this; another is refused later."""
+    names = (recorded or {}).get("model_name"), (recorded or {}).get("search")
+    return recorded if names == (model_class.__name__, kind) else None
+
+
+def completed(given: dict, options: dict, recorded: dict) -> tuple[dict, dict]:
+    """Flags with those that are not given as the search has them; returns (given, options)."""
+    options = options | {n: recorded[n] for n in options if n in recorded and n not in given}
+    if "fixed_params" not in given:
+        fixed = recorded["fixed_params"].items()
+        options["fixed_params"] = {name: value for name, value in fixed if name not in given}
+    return {"max_iter": recorded["max_iter"]} | recorded["run"] | given, options
+
+
+def tried_config(model_class, config: Any, base: dict, fixed: dict) -> dict[str, Any]:
+    """A configuration that --try gives, checked; the rest is what the search begins with."""
+    table = {setting.name: setting for setting in model_class.hyperparameters}
+    try:
+        if not isinstance(config, dict):
+            raise ConfigError(f"{config} is not a configuration, as '{{\"lr\": 0.1}}'")
+        for name in config:
+            if name not in table:
+                raise ConfigError(f"{name} is not a hyper-parameter; there are {', '.join(table)}")
+        values = {name: table[name].check(value) for name, value in config.items()}
+        for name in values.keys() & fixed.keys():
+            if values[name] != fixed[name]:
+                raise ConfigError(f"{name} is fixed at {fixed[name]}")
+    except ConfigError as error:
+        raise ConfigError(f"--try: {error}") from None
+    return base | fixed | values
+
+
+def promoted(model_class, base: dict, fixed: dict) -> list[dict[str, Any]]:
+    """The configuration in models/best/, if there is one that a search with these fixed values may
+    try: in a list, or [].
+    """
+    try:
+        config = model_class.get_best_config()
+        return [tried_config(model_class, (base | config), {}, fixed)]
+    except ValueError:  # there is none, or none for the table as it is now
+        return []
 
 
 def fixed_parameters(model_class, given: dict, fixed_params: dict) -> dict[str, Any]:

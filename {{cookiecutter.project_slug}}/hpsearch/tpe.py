@@ -6,12 +6,12 @@ and Hutter, ICML 2018). Some trials are drawn at random all the same: they find 
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import BaseTrial, FixedTrial, FrozenTrial, TrialState, create_trial
 
 from hpsearch.halving import Seen
 from hpsearch.randomsearch import searched_table
@@ -22,16 +22,22 @@ LAG = 4  # trials are drawn without waiting for the last jobs, so as many can ru
 STARTUP = 10  # trials that are drawn at random first
 RANDOM = 0.2  # part of the others that is
 
+Configs = Mapping[int, dict[str, Any]]
+Drawn = tuple[dict[str, Any], dict[str, BaseDistribution]]  # params and distributions of Optuna's
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Sampler:
     """Draws the trials of one pass, in the order of their numbers."""
 
-    def __init__(self, model_class, settings: dict, fixed: dict[str, Any]):
+    def __init__(self, model_class, settings: dict, fixed: dict[str, Any], given: Configs):
+        """given: configurations that are not drawn, by their numbers; what comes of them counts."""
         self.table = searched_table(model_class, settings["ranges"])
         self.settings, self.fixed = settings, fixed
-        self.drawn: dict[int, tuple[dict[str, Any], dict[str, BaseDistribution]]] = {}
+        self.drawn: dict[int, Drawn] = {}
+        for number, config in given.items():
+            if drawn := as_drawn(self.table, fixed, config):
+                self.drawn[number] = drawn
 
     def draw(self, number: int, seen: Sequence[Seen]) -> dict[str, Any]:
         """The hyper-parameters of a trial: a function of the settings, its number and what was seen."""
@@ -54,7 +60,8 @@ class Sampler:
         """What Optuna is told of the trials drawn so far, in order."""
         scores = {number: {} for number in self.drawn}
         for number, until, score in filter(None, seen):
-            scores[number][until] = score
+            if number in scores:
+                scores[number][until] = score
         return [self.observation(*self.drawn[n], s) for n, s in scores.items()]
 
     def observation(self, params, distributions, scores) -> FrozenTrial:
@@ -70,7 +77,25 @@ class Sampler:
         return create_trial(value=scores[max(scores)], intermediate_values=scores, **given)
 
 
-def suggest(trial: Trial, setting: Setting) -> Any:
+def as_drawn(table: Sequence[Setting], fixed: dict, config: dict[str, Any]) -> Drawn | None:
+    """A configuration as if it had been drawn, with the nearest values in the ranges searched.
+
+    None if it has a choice that is not searched.
+    """
+    inside = dict(config)
+    for setting in (setting for setting in table if setting.search and setting.name not in fixed):
+        value = inside[setting.name]
+        if not (setting.choices or setting.type is bool):
+            low, high = setting.search
+            inside[setting.name] = min(max(value, low), high)
+        elif value not in setting.search:
+            return None
+    trial = FixedTrial(inside)
+    random_config(table, fixed, functools.partial(suggest, trial))
+    return trial.params, trial.distributions
+
+
+def suggest(trial: BaseTrial, setting: Setting) -> Any:
     """The value of a setting in a trial of Optuna's."""
     if setting.choices or setting.type is bool:
         return trial.suggest_categorical(setting.name, setting.search)

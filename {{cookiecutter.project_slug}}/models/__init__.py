@@ -8,7 +8,7 @@ from typing import Any
 
 from settings import ConfigError, nearest
 from training import cluster, repeatable
-from training.provenance import recorded_config
+from training.provenance import recorded_config, recorded_search
 
 with repeatable.seeded(0):  # what a model's file draws when it is imported is always the same
     from models.basic_model import BasicModel
@@ -24,7 +24,7 @@ def get_model_class(config: dict[str, Any]) -> type[BasicModel]:
     name = config.get("model_name")
     for folder in (config.get("result_dir"), config.get("from_checkpoint")):
         name = name or recorded_config(folder).get("model_name")
-    name = name or DEFAULT_MODEL
+    name = name or recorded_search(config.get("result_dir")).get("model_name") or DEFAULT_MODEL
     if name not in MODELS:
         known = ", ".join(MODELS)
         raise ConfigError(f"--model_name={name} is unknown{nearest(name, MODELS)}; known: {known}")

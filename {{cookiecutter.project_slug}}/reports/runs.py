@@ -65,7 +65,7 @@ def find(folders: Iterable[str]) -> tuple[list[str], list[str]]:
         if "search.json" in names and this not in named:
             searches.append(folder)
             continue
-        is_run = not names.isdisjoint(OWN_FILES)
+        is_run = "search.json" not in names and not names.isdisjoint(OWN_FILES)
         if is_run:
             runs.append(folder)
         below = (e for e in entries if not (is_run and e.name in OWN_FOLDERS) and is_folder(e))

@@ -47,6 +47,12 @@ def recorded_config(path: str | os.PathLike | None) -> dict[str, Any]:
     return config
 
 
+def recorded_search(path: str | os.PathLike | None) -> dict[str, Any]:
+    """The settings of the search in a folder; {} if there is no folder or no search in it."""
+    file = expanded(path or "") / "search.json"
+    return read_json(file) if path and file.exists() else {}
+
+
 def recorded_inputs(path: str | os.PathLike | None) -> dict[str, Any] | None:
     """What the inputs of the run in a folder look like, see batches.description; None if the
     folder does not say so. With it, a model is built without its data.
