@@ -431,7 +431,9 @@ def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(
     model_class, given = parse(again)
     options = OPTIONS | {s.name: given[s.name] for s in SEARCH if s.name in given}
     found = search_settings(model_class, given, options)
-    kept = {n: v for n, v in found.items() if n not in ("run", "trials", "base", "lr_points")}
+    assert found["try"] == (None if kind == "lr" else [])  # whatever is promoted
+    other = ("run", "trials", "base", "lr_points", "try")
+    kept = {n: v for n, v in found.items() if n not in other}
     assert kept == {n: v for n, v in asked.items() if n in kept}
     table = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}
     chosen = table | {n: v for n, v in parse(winner)[1].items() if n in table}

@@ -1,6 +1,7 @@
 """What main.py does for --search, --fullsearch and --dry_run."""
 
 import itertools
+import signal
 import time
 
 import tensorflow as tf
@@ -9,12 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from hpsearch import fullsearch
-from hpsearch.display import Display, print_best
+from hpsearch.display import Display
 from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
 from hpsearch.search_settings import RESUMABLE, search_settings
-from training.files import expanded, read_json
-from training.messages import duration, main_command, not_fatal, one_line, quoted
+from hpsearch.watching import Watch
+from training.files import expanded
+from training.messages import duration, main_command, one_line, quoted
 from training.provenance import recorded_search
 from training.signals import StopSignals
 from training.speed import STILL, advice, seconds_of_a_step
@@ -32,37 +34,37 @@ def search(model_class, given: dict, options: dict) -> int:
     executor = executor_for(settings["run"], options)
     with SearchFolder(settings, path, {"max_to_keep": 1} | unrecorded) as folder:
         print(f"{settings['search']} search of {settings['model_name']} in {folder.path}")
-        with (
-            executor,
-            StopSignals() as stop,  # after Ray, which takes SIGTERM for itself
-            Display(folder.ledger) as display,
-        ):
-            try:
-                for snapshot in run(folder, model_class, executor):
-                    display.show(snapshot)
-                    if stop.received:
-                        break
-            except OSError as error:  # of the disk, the network or the cluster
-                remedy = "fix this, then run the same command to resume"
-                raise OSError(f"{one_line(error)}; {remedy}") from None
-        if stop.received:
-            print("Interrupted; run the same command to resume")
-            return 128 + stop.received
-        best = read_json(folder.path / "best.json")
-        print_best(folder, best)
-        show(folder, best)
+        with Watch(folder, model_class) as watch:
+            with (
+                executor,
+                StopSignals() as stop,  # after Ray, which takes SIGTERM for itself
+                Display(folder.ledger) as display,
+            ):
+                snapshots = run(folder, model_class, executor)
+                reason = follow(snapshots, stop, display, watch, options["max_hours"])
+            watch.end(reason)
+        if reason:
+            print(f"Stopped by {reason}; run the same command to resume")
+            return 128 + stop.received if stop.received else 0
         print(f"Next: {main_command()} --promote --result_dir={quoted(folder.path)}")
     return 0
 
 
-def show(folder: SearchFolder, best: dict) -> None:
-    """Write search.png and report.html; best: the content of best.json."""
-    with not_fatal("drawing search.png and report.html"):
-        from hpsearch import page, picture  # Matplotlib is slow to import
-
-        picture.draw(folder, best)
-        page.write_search_page(folder, best)
-        print(f"Report: {folder.path / 'report.html'}")
+def follow(snapshots, stop: StopSignals, display: Display, watch: Watch, max_hours) -> str | None:
+    """Follow a search to its end. Returns what stopped it; None if it is complete."""
+    began = time.monotonic()
+    try:
+        for snapshot in snapshots:
+            display.show(snapshot)
+            watch.show(snapshot, display)
+            if stop.received:
+                return signal.Signals(stop.received).name
+            if max_hours is not None and time.monotonic() - began >= 3600 * max_hours:
+                return f"--max_hours={max_hours:g}"
+    except OSError as error:  # of the disk, the network or the cluster
+        remedy = "fix this, then run the same command to resume"
+        raise OSError(f"{one_line(error)}; {remedy}") from None
+    return None
 
 
 def executor_for(run: dict, options: dict):

@@ -83,26 +83,35 @@ class Display:
         scores = {}  # of each rung
         for record in list(self.ledger.records.values()):
             scores.setdefault((record["bracket"], record["rung"]), []).append(record["score"])
-        left = 0  # steps
         for bracket in list(self.brackets.values()):
-            reached = bracket.reached
             for rung, (trials, until) in enumerate(bracket.rungs):
                 ended = scores.get((bracket.name, rung), [])
                 done = [score for score in ended if score is not None]
                 counts = (trials, running[bracket.name, rung], len(done), len(ended) - len(done))
                 best = format_value(better(done)) if done else ""
                 table.add_row(bracket.name, f"{until:,}", *map(str, counts), best)
-                left += (trials - len(ended)) * (until - reached)
-                reached = until
-        seconds = (time.monotonic() - self.began) / self.steps * left if self.steps else None
-        table.caption = "time left " + ("..." if seconds is None else duration(seconds))
+        table.caption = f"time left {self.time_left()}"
         return table
 
+    def time_left(self) -> str:
+        """Of the passes that have begun, as 0:00:12; "..." before a job has ended."""
+        ended = Counter((r["bracket"], r["rung"]) for r in list(self.ledger.records.values()))
+        left = 0  # steps
+        for bracket in list(self.brackets.values()):
+            reached = bracket.reached
+            for rung, (trials, until) in enumerate(bracket.rungs):
+                left += (trials - ended[bracket.name, rung]) * (until - reached)
+                reached = until
+        if not self.steps:
+            return "..."
+        return duration((time.monotonic() - self.began) / self.steps * left)
 
-def print_best(folder, best: dict) -> None:
+
+def print_best(folder, best: dict, is_complete: bool = True) -> None:
     """Print a table of the best trials, how many ended in which state, and what the search found.
 
-    best: the content of best.json. Confirmed configurations come first, by their means.
+    best: the content of best.json, or the best so far of a search that is not complete. Confirmed
+    configurations come first, by their means.
     """
     objective = folder.settings["objective"][0]
     records, confirmed = list(folder.ledger.records.values()), best["confirmed"]
@@ -119,7 +128,7 @@ def print_best(folder, best: dict) -> None:
         run = str(folder.path / row["run"])
         table.add_row(named(row["trial"]), score, *means[: len(columns)], *values, run)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-    print_counts(records, folder.settings["max_iter"])
+    print_counts(records, folder.settings["max_iter"], is_complete)
     if confirmed:
         print_confirmation(best, folder.settings, objective)
 
@@ -138,14 +147,15 @@ def best_trials(ledger: Ledger, best: dict) -> list[dict[str, Any]]:
     ]
 
 
-def print_counts(records: list[Record], max_iter: int) -> None:
+def print_counts(records: list[Record], max_iter: int, is_complete: bool) -> None:
     """Print how many trials ended in which state."""
-    counts = dict.fromkeys(("complete", "stopped early", "diverged", "failed"), 0)
+    early = "stopped early" if is_complete else "not complete"
+    counts = dict.fromkeys(("complete", early, "diverged", "failed"), 0)
     last = last_records(records)
     for record in last:
         state = record["state"]
         if state == TRAINED:
-            state = "complete" if record["until"] == max_iter else "stopped early"
+            state = "complete" if record["until"] == max_iter else early
         counts[state] += 1
     again = [record for record in records if "seed" in record]
     done = sum(record["state"] == TRAINED for record in again)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from hpsearch.display import best_trials, spread, varying
+from hpsearch.importance import Importance
 from hpsearch.ledger import named
 from hpsearch.picture import title
 from models import MODELS
@@ -22,34 +23,53 @@ OF_KIND = {  # settings that only these searches have as flags
 }
 
 
-def write_search_page(folder, best: dict) -> None:
-    """Write report.html into the folder of a search; best: the content of best.json."""
+def write_search_page(
+    folder, best: dict, standing: str = "", importance: Importance | None = None, refresh: int = 0
+) -> None:
+    """Write report.html into the folder of a search.
+
+    best: the content of best.json, or of a search that is not complete the best so far; standing:
+    how far it is; refresh: seconds after which a browser reads the page again.
+    """
     settings, run = folder.settings, folder.path / best["run"]
     where = from_project(folder.path)
     promote = f"python main.py --promote --result_dir={quoted(where)}"
+    promotion = [] if standing else [page.command("Make the winner what --best trains", promote)]
+    star = "best so far" if standing else "winner"
     parts = [
-        *map(page.paragraph, title(settings, best).split("\n")),
-        page.table(winner(best, settings["base"]), ["", "winner", "began with"]),
+        *map(page.paragraph, title(settings, best, standing).split("\n")),
+        page.table(winner(best, settings["base"]), ["", star, "began with"]),
         page.heading("Scores"),
         page.pictures([(folder.path / "search.png").read_bytes()]),
+        *(of_importance(importance) if importance else []),
         page.heading("Best trials"),
         page.table(*table_of_the_best(folder, best)),
         page.heading("Commands"),
         page.paragraph("In the project's folder:"),
         *(page.command(what, f"python main.py {line}") for what, line in again(settings)),
-        page.command("Make the winner what --best trains", promote),
+        *promotion,
         page.command(
-            "Train the winner, with another seed", f"python main.py {train(settings, best)}"
+            f"Train the {star}, with another seed", f"python main.py {train(settings, best)}"
         ),
         page.heading("Settings"),
         page.table(
             (n, text(v)) for n, v in settings.items() if n != "base" and v not in (None, {}, [])
         ),
-        page.heading("Environment of the winner"),
+        page.heading(f"Environment of the {star}"),
         page.table(environment(run, recorded_config(run))),
         page.footer(f"Written at {utc_now()}"),
     ]
-    page.write_page(folder.path / "report.html", f"Search: {where}", parts)
+    page.write_page(folder.path / "report.html", f"Search: {where}", parts, refresh)
+
+
+def of_importance(importance: Importance) -> list[str]:
+    """How much each hyper-parameter mattered."""
+    rows = [(name, f"{share:.0%}") for name, share in importance.shares.items()]
+    return [
+        page.heading("Importance"),
+        page.paragraph(f"How much each hyper-parameter mattered: {importance.about()}."),
+        page.table(rows),
+    ]
 
 
 def winner(best: dict, base: dict) -> list[tuple[str, str, str]]:
@@ -108,7 +128,7 @@ def flags(settings: dict[str, Any], **others) -> str:
         base = settings["base"] | settings["fixed_params"]
         tried = settings["promoted"] if settings["try"] is None else settings["try"]
         short = [{n: v for n, v in config.items() if v != base[n]} for config in tried]
-        found |= {"try": json.dumps(short)} if tried or settings["try"] is not None else {}
+        found["try"] = json.dumps(short)  # even if it is none: another best may be promoted since
     return as_flags(found | settings["run"] | others)
 
 

@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 
 from hpsearch.display import last_records, spread, varying
+from hpsearch.importance import Importance
 from hpsearch.ledger import TRAINED, named
 from models import MODELS
 from training.drawing import picture, scale, show_steps
@@ -18,8 +19,12 @@ COLUMNS, WIDTH, HEIGHT = 3, 4.4, 3.4  # of panels; inches of one
 STAR = {"marker": "*", "markersize": 17, "color": "gold", "markeredgecolor": "black", "zorder": 5}
 
 
-def draw(folder, best: dict) -> None:
-    """Write search.png into the folder of a search; best: the content of best.json."""
+def draw(folder, best: dict, standing: str = "", importance: Importance | None = None) -> None:
+    """Write search.png into the folder of a search.
+
+    best: the content of best.json, or of a search that is not complete the best so far; standing:
+    how far it is; importance: of its hyper-parameters.
+    """
     records = [r for r in folder.ledger.records.values() if r["state"] == TRAINED]
     records = [record for record in records if "seed" not in record]
     names = varying([record["hyperparameters"] for record in records])
@@ -29,7 +34,9 @@ def draw(folder, best: dict) -> None:
     width, height = WIDTH * columns, HEIGHT * rows + 0.9
     with picture(folder.path / "search.png", caption, width, height) as figure:
         figure.set_layout_engine("constrained")
-        figure.suptitle(title(folder.settings, best), x=0.01, ha="left", fontsize=12)
+        lines = [title(folder.settings, best, standing)]
+        lines += [f"Importance: {importance.about()}"] if importance else []
+        figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12)
         panels = figure.subplots(rows, columns, squeeze=False)
         first, *others = panels.ravel()
         (draw_trials if len(rungs) == 1 else draw_curves)(first, records, rungs, best)
@@ -37,6 +44,8 @@ def draw(folder, best: dict) -> None:
         for panel, name in zip(others, names, strict=False):
             draw_values(panel, name, last, rungs, best)
             panel.set_xlabel(described(folder.settings["model_name"], name))
+            if importance and name in importance.shares:
+                panel.set_title(f"importance {importance.shares[name]:.0%}", fontsize=10)
         for panel in others[len(names) :]:
             panel.set_axis_off()
         scores = [record["score"] for record in records]
@@ -44,18 +53,21 @@ def draw(folder, best: dict) -> None:
             scale(panel, "y", scores)
         for row in panels:
             row[0].set_ylabel(f"{folder.settings['objective'][0]} on valid")
-        explain(figure, rungs, best["confirmed"])
+        explain(figure, rungs, best["confirmed"], "best so far" if standing else "winner")
 
 
-def title(settings: dict, best: dict) -> str:
-    """What was searched, and what came out."""
+def title(settings: dict, best: dict, standing: str = "") -> str:
+    """What was searched, how far it is if it is not complete, and what came out."""
     objective, direction = settings["objective"]
     better = "higher" if direction == "max" else "lower"
     began = ", what the search began with" if best["hyperparameters"] == settings["base"] else ""
-    return (
-        f"Search of {settings['model_name']} ({settings['search']}) by {objective} on valid: "
-        f"{better} is better\nWinner: {winner(best)}{began}"
-    )
+    what = f"Search of {settings['model_name']} ({settings['search']}) by {objective} on valid"
+    lines = [f"{what}: {better} is better"]
+    if standing:
+        lines += [standing, f"Best so far: {winner(best)} at step {best['until']:,}{began}"]
+    else:
+        lines += [f"Winner: {winner(best)}{began}"]
+    return "\n".join(lines)
 
 
 def winner(best: dict) -> str:
@@ -122,11 +134,11 @@ def plain(value):
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
-def explain(figure, rungs, confirmed):
+def explain(figure, rungs, confirmed, star):
     """The legend below all panels."""
     from matplotlib.lines import Line2D
 
-    shown = [Line2D([], [], linestyle="", label="winner", **STAR)]
+    shown = [Line2D([], [], linestyle="", label=star, **STAR)]
     if confirmed:
         style = {"color": "black", "marker": "_", "markersize": 12}
         shown.append(Line2D([], [], linestyle="", label="mean of other seeds, ± spread", **style))

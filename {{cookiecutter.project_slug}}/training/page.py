@@ -25,7 +25,7 @@ PAGE = string.Template("""\
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>$title</title>
+$again<title>$title</title>
 <style>
 :root { --page: #fff; --text: #1c1e21; --faint: #5c6370; --line: #d9dce1; --box: #f3f4f6 }
 @media (prefers-color-scheme: dark) {
@@ -69,14 +69,16 @@ $parts
 WIDE = 620  # pixels of CSS: a picture beyond it is scrolled on a telephone, instead of made tiny
 
 
-def write_page(path: Path, title: str, parts: Iterable[str]) -> None:
-    """Write a page, complete or not at all."""
-    write_bytes(path, page(title, parts))
+def write_page(path: Path, title: str, parts: Iterable[str], refresh: int = 0) -> None:
+    """Write a page, complete or not at all; refresh as in page."""
+    write_bytes(path, page(title, parts, refresh))
 
 
-def page(title: str, parts: Iterable[str]) -> bytes:
-    """A whole page of parts, in UTF-8."""
-    return PAGE.substitute(title=escaped(title), parts="\n".join(parts)).encode()
+def page(title: str, parts: Iterable[str], refresh: int = 0) -> bytes:
+    """A whole page of parts, in UTF-8; refresh: seconds after which a browser reads it again."""
+    again = f'<meta http-equiv="refresh" content="{refresh}">\n' if refresh else ""
+    text = PAGE.substitute(title=escaped(title), parts="\n".join(parts), again=again)
+    return text.encode()
 
 
 def escaped(value: Any) -> str:
