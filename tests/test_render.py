@@ -56,6 +56,7 @@ hpsearch/display.py
 hpsearch/fullsearch.py
 hpsearch/halving.py
 hpsearch/hyperband.py
+hpsearch/importance.py
 hpsearch/learningrate.py
 hpsearch/ledger.py
 hpsearch/local.py
@@ -66,7 +67,9 @@ hpsearch/randomsearch.py
 hpsearch/ray_cluster.py
 hpsearch/search.py
 hpsearch/search_settings.py
+hpsearch/tpe.py
 hpsearch/trial.py
+hpsearch/watching.py
 main.py
 models/__init__.py
 models/basic_model.py

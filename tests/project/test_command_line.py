@@ -20,10 +20,10 @@ COMMON = """
     batch_size best beta1 beta2 board clip_norm compare confirm data debug decay_rate decay_steps
     deterministic device doctor dry_run eta eval_every eval_examples evaluate executor export
     fixed_params force format from_checkpoint fullsearch help infer input jit
-    keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_iter max_to_keep min_iter
+    keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_hours max_iter max_to_keep min_iter
     model_name momentum nb_process nb_replicas nb_workers optimizer output patience plot port
     promote random_seed ranges ray_address result_dir save_checkpoint_secs save_every search
-    search_seed sort_by step threads trace_every trials verify warmup_steps weight_decay
+    search_seed sort_by step threads trace_every trials try verify warmup_steps weight_decay
     worker_timeout
 """.split()
 OWN = {
