@@ -9,7 +9,7 @@ from hpsearch.display import varying
 from hpsearch.ledger import Ledger
 from hpsearch.randomsearch import searched_table
 
-ENOUGH = 10  # trials
+ENOUGH, MOST = 10, 1000  # trials: with fewer it means nothing, with more it takes long
 
 
 class Importance(NamedTuple):
@@ -32,7 +32,8 @@ def importance(model_class, settings: dict, ledger: Ledger) -> Importance | None
     for until in sorted({until for _, until, _ in ledger.records}, reverse=True):
         ranked = ledger.ranked(until)
         if len(ranked) >= ENOUGH:
-            values = [(record["hyperparameters"], record["score"]) for record in ranked]
+            first = sorted(ranked, key=lambda record: record["trial"])[:MOST]
+            values = [(record["hyperparameters"], record["score"]) for record in first]
             return of_trials(model_class, settings, values, until)
     return None
 
