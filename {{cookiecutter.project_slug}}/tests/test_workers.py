@@ -15,7 +15,7 @@ from models import MODELS
 from training.files import PROJECT
 
 STEPS = 20
-CONFIG = {"random_seed": 7, "threads": 1, "jit": "off", "max_iter": STEPS, "log_every": 5}
+CONFIG = {"random_seed": 7, "jit": "off", "max_iter": STEPS, "log_every": 5}
 # A loss that is a sum over the batch is off by half. Dropout and batch_norm do not see the same on
 # each worker; without them the losses differ by less than 1e-5.
 NEARLY = 0.1
