@@ -1,6 +1,5 @@
 """Workers that have replicas each: two of two share a batch as one worker's four replicas do."""
 
-import inspect
 import shutil
 import subprocess
 import sys
@@ -8,33 +7,33 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from runs import digests, metrics, train
-from toy import Toy
+from runs import digests, metrics
 
-import models
 from models import make_model
+
+MODEL = '''"""A table, a normalisation and a dense layer. Nothing in it is random."""
+
+import tensorflow as tf
+
+from models.toy import Toy
 
 
 class Mixed(Toy):
-    """A table, a normalisation and a dense layer. Nothing in it is random."""
-
     def inference(self, batch, training):
         words = tf.cast(tf.floor(4.0 * batch["points"] + 4.0), tf.int32)
         values = tf.reshape(self.embedding("table", words, 8, 3), [-1, 6])
         values = self.batch_norm("norm", values, training, decay=0.75)
         return self.dense("logits", values, 2)
-
-
-CONFIG = {"model_name": "Mixed", "random_seed": 7, "jit": "off", "max_iter": 30,
-          "log_every": 1, "eval_every": 30, "save_every": 10}  # fmt: skip
+'''
+FLAGS = ("--model_name=Mixed", "--random_seed=7", "--threads=1", "--jit=off", "--max_iter=30",
+         "--log_every=1", "--eval_every=30", "--save_every=10")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def main(toy_project, tmp_path_factory):
-    """Call main.py of a project with that model."""
+    """Call main.py of a project with that model. Returns what it printed."""
     folder = shutil.copytree(toy_project, tmp_path_factory.mktemp("mixed") / "project")
-    text = "import tensorflow as tf\n\nfrom models.toy import Toy\n\n\n" + inspect.getsource(Mixed)
-    (folder / "models" / "mixed.py").write_text(text)
+    (folder / "models" / "mixed.py").write_text(MODEL)
     with open(folder / "models" / "__init__.py", "a", encoding="utf-8") as file:
         file.write("\nfrom models.mixed import Mixed\n\nMODELS['Mixed'] = Mixed\n")
 
@@ -51,14 +50,12 @@ def losses(folder):
     return [record["loss"] for record in metrics(folder) if record["split"] == "train"]
 
 
-def test_two_workers_of_two_replicas_train_as_four_replicas(main, monkeypatch, tmp_path):
-    monkeypatch.setitem(models.MODELS, "Mixed", Mixed)
-    flags = [f"--{name}={value}" for name, value in CONFIG.items()]
-    main(*flags, "--nb_workers=2", "--nb_replicas=2", f"--result_dir={tmp_path / 'both'}")
+def test_two_workers_of_two_replicas_train_as_four_replicas(main, tmp_path):
+    main(*FLAGS, "--nb_workers=2", "--nb_replicas=2", f"--result_dir={tmp_path / 'both'}")
     assert "bit-identical at 4 of 4" in main("--verify", f"--result_dir={tmp_path / 'both'}")
     for count in (4, 2):
         folder = tmp_path / str(count)
-        train(CONFIG | {"nb_replicas": count, "result_dir": str(folder)})
+        main(*FLAGS, f"--nb_replicas={count}", f"--result_dir={folder}")
         same = np.allclose(losses(tmp_path / "both"), losses(folder), rtol=1e-4)
         assert same == (count == 4)  # batch_norm sees the size of a share
     assert digests(tmp_path / "both")[0] == digests(tmp_path / "4")[0]

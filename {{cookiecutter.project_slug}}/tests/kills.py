@@ -43,7 +43,7 @@ MODELS["Toy"] = Toy
 VERSION = tf.__version__  # imports TensorFlow, once and before any fork
 CONFIG = {
     "random_seed": 3, "max_iter": 120, "save_every": 20, "log_every": 5, "eval_every": 30,
-    "max_to_keep": 2, "threads": 1, "worker_timeout": 30,
+    "max_to_keep": 2, "threads": 1, "worker_timeout": 60,
 }  # fmt: skip
 VARIANTS = [
     {"optimizer": "momentum", "jit": "off"},
@@ -104,7 +104,8 @@ def child(function):
         os.dup2(silence, 1)
         function()
         status = 0
-    except WorkerLost:
+    except WorkerLost as error:
+        print(error, file=sys.stderr)
         status = LOST
     except BaseException:
         import traceback
