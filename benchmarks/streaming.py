@@ -19,6 +19,7 @@ from run import FOLDER
 LOOPS = (
     "project_bare.py",
     "project_stream.py",
+    "project_tf_data.py",
     "keras_stream.py",
     "torch_stream.py --workers=0",
     "torch_stream.py --workers=1",
