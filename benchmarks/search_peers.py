@@ -71,7 +71,7 @@ def main():
                 result = whole | last
             results[name].append(result)
             print(f"round {i + 1}: {name}: {result}", flush=True)
-    machine = [list(item) for item in prepare.machine(2).items()]
+    machine = prepare.machine(2)
     seconds = report.medians(results, "seconds")
     rows = []
     for name in seconds:
@@ -81,9 +81,9 @@ def main():
         cells = [relative, f"{trials:.0f}", f"{epochs:.0f}", f"{score:.4f}"]
         rows.append([name, *report.spread(results, name, "seconds", 1), *cells])
     columns = "search,seconds,min - max,others,times ours,trials,epochs,best on valid".split(",")
-    tables = [("Machine", ["what", "value"], machine), ("Search", columns, rows)]
+    tables = [("Search", columns, rows), report.not_measured(results)]
     about = f"{options.rounds} rounds, at most {MAX_EPOCHS} epochs to a trial, eta {ETA}"
-    report.write("search_peers", about, tables, prepare.BUILD, results)
+    report.write("search_peers", about, machine, tables, prepare.BUILD, results)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ serving/tables.py
 settings.py
 stages.py
 tests/conftest.py
+tests/defects.py
 tests/kills.py
 tests/runs.py
 tests/test_batches.py
@@ -114,6 +115,7 @@ tests/test_serving.py
 tests/test_settings.py
 tests/test_streaming.py
 tests/test_verification.py
+tests/test_workers.py
 tests/toy.py
 training/__init__.py
 training/batches.py

@@ -134,6 +134,8 @@ class BasicModel:
     def __exit__(self, *error):
         defaults, self.defaults = self.defaults, None
         defaults.close()
+        if self.cluster and any(error):
+            return  # to close its session could wait for ever for a worker that is lost
         self.close()
 
     def close(self) -> None:

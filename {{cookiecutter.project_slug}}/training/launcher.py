@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from settings import ConfigError
 from training import cluster
@@ -55,6 +55,18 @@ def workers(config: dict[str, Any], flags: dict[str, Any]) -> Iterator[None]:
             del os.environ[name]
             os.environ |= {} if value is None else {name: value}
         cluster.started.clear()
+
+
+def leave(status: int) -> NoReturn:
+    """End this process. A worker ends at once: TensorFlow, when it is taken down, may wait for ever
+    for another worker that is lost.
+    """
+    if cluster.joined:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def gpus(config, index):
