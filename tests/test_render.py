@@ -66,6 +66,7 @@ hpsearch/randomsearch.py
 hpsearch/ray_cluster.py
 hpsearch/search.py
 hpsearch/search_settings.py
+hpsearch/tpe.py
 hpsearch/trial.py
 main.py
 models/__init__.py

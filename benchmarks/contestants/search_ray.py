@@ -47,9 +47,7 @@ def main():
                 reduction_factor=space.ETA,
             ),
         ),
-        run_config=tune.RunConfig(
-            callbacks=[Told()], verbose=0, storage_path=tempfile.mkdtemp()
-        ),
+        run_config=tune.RunConfig(callbacks=[Told()], verbose=0, storage_path=tempfile.mkdtemp()),
     ).fit()
 
 

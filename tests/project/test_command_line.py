@@ -22,7 +22,7 @@ COMMON = """
     fixed_params force format from_checkpoint fullsearch help infer input jit
     keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_iter max_to_keep min_iter
     model_name momentum nb_process nb_replicas nb_workers optimizer output patience plot port
-    promote random_seed ranges ray_address result_dir save_checkpoint_secs save_every search
+    promote random_seed ranges ray_address result_dir sampler save_checkpoint_secs save_every search
     search_seed sort_by step threads trace_every trials verify warmup_steps weight_decay
     worker_timeout
 """.split()

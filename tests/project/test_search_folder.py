@@ -364,7 +364,7 @@ def test_each_trial_of_a_confirmation_has_its_own_seed_and_folder(tmp_path, caps
         ('--search=random --lr=0.1 --fixed_params={"lr":1}', ["--lr=0.1", "--fixed_params, too"]),
         ("--promote", ["--promote needs --result_dir=R, the folder of a search"]),
         ("--force", ["--force goes with --promote"]),
-        ("--search=lr --trials=3", ["--trials goes with --search=random"]),
+        ("--search=lr --trials=3", ["--trials goes with --search=random or --search=hyperband"]),
         ("--search=random --lr_points=3", ["--lr_points goes with --search=lr or --fullsearch"]),
         ("--search=lr --lr_points=1", ["--lr_points=1", "from 2"]),
         ("--search=random --ranges=[1]", ["--ranges=[1] is not of type dict"]),

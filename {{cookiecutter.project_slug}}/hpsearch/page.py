@@ -18,6 +18,7 @@ OF_KIND = {  # settings that only these searches have as flags
     "min_iter": ("hyperband", "fullsearch"),
     "eta": ("hyperband", "fullsearch"),
 }
+FLAGS = ("sampler", "search_seed", "max_iter", "min_iter", "eta", "trials", "lr_points", "confirm")
 
 
 def write_search_page(folder, best: dict) -> None:
@@ -76,7 +77,7 @@ def flags(settings: dict[str, Any]) -> str:
     kind = settings["search"]
     found = {"model_name": settings["model_name"]}
     found |= {"fullsearch": True} if kind == "fullsearch" else {"search": kind}
-    for name in ("sampler", "search_seed", "max_iter", "min_iter", "eta", "trials", "lr_points", "confirm"):
+    for name in FLAGS:
         if kind in OF_KIND.get(name, (kind,)) and settings[name] is not None:
             found[name] = settings[name]
     found |= {n: json.dumps(settings[n]) for n in ("fixed_params", "ranges") if settings[n]}

@@ -159,9 +159,7 @@ def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterato
             if bracket.name in grown or not (queues[bracket.name] or bracket.name in busy):
                 jobs = pending(bracket, ledger.scores(bracket), ledger.direction)
                 queues[bracket.name] = {j.trial: j for j in jobs if j.trial not in at_work}
-        incomplete = [
-            b for b in incomplete if queues[b.name] or b.name in busy or not b.is_drawn()
-        ]
+        incomplete = [b for b in incomplete if queues[b.name] or b.name in busy or not b.is_drawn()]
         while any(queues.values()) and len(running) < executor.nb_process:
             job = take(queues, executor.cached_trials())
             running[executor.submit(job, folder.config(job))] = job

@@ -5,8 +5,10 @@ and Hutter, ICML 2018). Some trials are drawn at random all the same: they find 
 """
 
 import functools
+import itertools
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -18,9 +20,8 @@ from hpsearch.randomsearch import searched_table
 from settings import Setting, random_config
 from training.batches import random_stream
 
-LAG = 4  # trials are drawn without waiting for the last jobs, so as many can run at a time
-STARTUP = 10  # trials that are drawn at random first
-RANDOM = 0.2  # part of the others that is
+STARTUP = 8  # trials that are drawn at random first
+RANDOM = 0.1  # part of the others that is
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -28,22 +29,23 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 class Sampler:
     """Draws the trials of one pass, in the order of their numbers."""
 
-    def __init__(self, model_class, settings: dict, fixed: dict[str, Any]):
+    def __init__(self, model_class, settings: dict[str, Any], fixed: Mapping[str, Any]):
         self.table = searched_table(model_class, settings["ranges"])
-        self.settings, self.fixed = settings, fixed
+        self.seed, self.direction = settings["search_seed"], settings["objective"][1]
+        self.fixed = dict(fixed)
         self.drawn: dict[int, tuple[dict[str, Any], dict[str, BaseDistribution]]] = {}
 
     def draw(self, number: int, seen: Sequence[Seen]) -> dict[str, Any]:
-        """The hyper-parameters of a trial: a function of the settings, its number and what was seen."""
-        direction = {"max": "maximize", "min": "minimize"}[self.settings["objective"][1]]
-        stream = random_stream(self.settings["search_seed"], "tpe", number)
+        """The hyper-parameters of a trial: they follow from the search's settings, the number and
+        what was seen.
+        """
+        stream = random_stream(self.seed, "tpe", number)
         seed = int(stream.integers(2**31 - 1))
-        count = len(self.drawn)
-        if count < STARTUP or stream.random() < RANDOM:
-            sampler = optuna.samplers.RandomSampler(seed=seed)
+        if len(self.drawn) < STARTUP or stream.random() < RANDOM:
+            sampler = optuna.samplers.RandomSampler(seed)
         else:
             sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
-        study = optuna.create_study(sampler=sampler, direction=direction)
+        study = optuna.create_study(sampler=sampler, direction=f"{self.direction}imize")
         study.add_trials(self.told(seen))
         trial = study.ask()
         config = random_config(self.table, self.fixed, functools.partial(suggest, trial))
@@ -51,23 +53,35 @@ class Sampler:
         return config
 
     def told(self, seen: Sequence[Seen]) -> list[FrozenTrial]:
-        """What Optuna is told of the trials drawn so far, in order."""
+        """What Optuna is told of the trials drawn so far, in their order. One without a score is
+        worse than any other; of those that still run it keeps away.
+        """
         scores = {number: {} for number in self.drawn}
         for number, until, score in filter(None, seen):
-            scores[number][until] = score
-        return [self.observation(*self.drawn[n], s) for n, s in scores.items()]
+            worst = -math.inf if self.direction == "max" else math.inf
+            scores[number][until] = worst if score is None else score
+        values, found = comparable(scores), []
+        for number, (params, distributions) in self.drawn.items():
+            about = {"params": params, "distributions": distributions}
+            state = TrialState.COMPLETE if number in values else TrialState.RUNNING
+            found.append(create_trial(state=state, value=values.get(number), **about))
+        return found
 
-    def observation(self, params, distributions, scores) -> FrozenTrial:
-        """A trial as Optuna has it. One that diverged or failed is worse than any other."""
-        given = {"params": params, "distributions": distributions}
-        if not scores:
-            return create_trial(state=TrialState.RUNNING, **given)
-        if None in scores.values():
-            worst = -math.inf if self.settings["objective"][1] == "max" else math.inf
-            return create_trial(state=TrialState.PRUNED, intermediate_values={0: worst}, **given)
-        if max(scores) < self.settings["max_iter"]:
-            return create_trial(state=TrialState.PRUNED, intermediate_values=scores, **given)
-        return create_trial(value=scores[max(scores)], intermediate_values=scores, **given)
+
+def comparable(scores: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+    """One value for each trial that has scores, {trial: {until: score}}, whatever its last rung is.
+
+    It is its last score and, for each rung above, the median of what other trials gained there.
+    """
+    rungs, gains = sorted({until for own in scores.values() for until in own}), {}
+    for low, high in itertools.pairwise(rungs):
+        found = [own[high] - own[low] for own in scores.values() if low in own and high in own]
+        gains[low] = statistics.median([gain for gain in found if math.isfinite(gain)] or [0.0])
+    return {
+        trial: own[max(own)] + sum(gain for low, gain in gains.items() if low >= max(own))
+        for trial, own in scores.items()
+        if own
+    }
 
 
 def suggest(trial: Trial, setting: Setting) -> Any:
