@@ -136,7 +136,7 @@ def rows_of(results, problem, budget):
 
 
 def draw(measured, budget, path):
-    """The best score so far against the clock: medians of the rounds, and bands from least to most."""
+    """The best score so far against the clock: medians, and bands from least to most."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-
+import keras
 import optuna
 import search_space as space
 from optuna.storages import JournalStorage
@@ -34,8 +34,6 @@ def work(options, folder, seed):
                 raise optuna.TrialPruned
 
         history = space.fit(model, data, valid, prune, epochs=epochs)
-        import keras
-
         keras.backend.clear_session()
         return max(history.history["val_accuracy"])
 

@@ -1,4 +1,4 @@
-"""This project's Hyperband in two processes, as a user types it; this reads what its runs record."""
+"""This project's Hyperband in two processes, as a user types it; it reads what runs record."""
 
 import json
 import subprocess

@@ -31,7 +31,6 @@ from settings import ConfigError
 from training import processors
 from training.files import PROJECT
 
-
 samplers = pytest.mark.parametrize("sampler", ["tpe", "random"])
 
 
@@ -82,8 +81,8 @@ def settings(**changed):
     return {
         "model_name": "MNIST", "search": "fullsearch", "search_seed": 0, "max_iter": 81,
         "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base, "trials": 16, "lr_points": 37,
-        "confirm": 3, "ranges": {}, "objective": ["accuracy", "max"], "run": {}, "sampler": "random",
-        "optuna": None,
+        "confirm": 3, "ranges": {}, "objective": ["accuracy", "max"], "run": {},
+        "sampler": "random", "optuna": None,
     } | changed  # fmt: skip
 
 
