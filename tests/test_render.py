@@ -25,6 +25,7 @@ FILES = """
 LICENSE
 README.md
 command_line.py
+conditions.py
 data/__init__.py
 data/digit_pictures.py
 data/download.py
@@ -93,6 +94,7 @@ serving/inputs.py
 serving/outputs.py
 serving/pictures.py
 serving/tables.py
+setting.py
 settings.py
 stages.py
 tests/conftest.py

@@ -474,7 +474,7 @@ def page_of(path, **changed):
 
 @pytest.mark.parametrize("kind", ["random", "hyperband", "lr", "fullsearch"])
 def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(kind, tmp_path):
-    text, best, asked = page_of(tmp_path / "search", search=kind, fixed_params={"beta1": 0.8})
+    text, best, asked = page_of(tmp_path / "search", search=kind, fixed_params={"batch_size": 50})
     text = html.unescape(text)
     assert f"Winner: trial {best['trial']} with {best['mean']:.6g}" in text
     again, promote, winner = (

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hpsearch.display import SHOWN, spread, varying
+from hpsearch.display import SHOWN, in_use, spread, varying
 from hpsearch.picture import title
 from models import MODELS
 from training import page
@@ -26,7 +26,7 @@ def write_search_page(folder, best: dict) -> None:
     promote = f"python main.py --promote --result_dir={quoted(where)}"
     parts = [
         *map(page.paragraph, title(settings, best).split("\n")),
-        page.table(winner(best, settings["base"]), ["", "winner", "began with"]),
+        page.table(winner(settings, best), ["", "winner", "began with"]),
         page.heading("Scores"),
         page.pictures([(folder.path / "search.png").read_bytes()]),
         page.heading("Best trials"),
@@ -49,9 +49,11 @@ def write_search_page(folder, best: dict) -> None:
     page.write_page(folder.path / "report.html", f"Search: {where}", parts)
 
 
-def winner(best: dict, base: dict) -> list[tuple[str, str, str]]:
+def winner(settings: dict[str, Any], best: dict) -> list[tuple[str, str, str]]:
     """The winner's hyper-parameters beside those that the search began with."""
-    return [(n, text(value), text(base.get(n))) for n, value in best["hyperparameters"].items()]
+    both = [in_use(settings["model_name"], c) for c in (best["hyperparameters"], settings["base"])]
+    names = [name for name in best["hyperparameters"] if any(name in values for values in both)]
+    return [(n, *(format_value(values.get(n, "")) for values in both)) for n in names]
 
 
 def best_trials(folder, best: dict) -> tuple[list[list[str]], list[str]]:
@@ -60,12 +62,15 @@ def best_trials(folder, best: dict) -> tuple[list[list[str]], list[str]]:
     ranked = {record["trial"]: record for record in folder.ledger.ranked(max_iter)}
     means = {r["trial"]: f"{format_value(r['mean'])} ± {spread(r)}" for r in best["confirmed"]}
     shown = [*means, *(trial for trial in ranked if trial not in means)][:SHOWN]
-    records = [folder.ledger.records[trial, max_iter] for trial in shown]
-    names = varying([record["hyperparameters"] for record in folder.ledger.records.values()])
+    configs = {
+        job: in_use(folder.settings["model_name"], record["hyperparameters"])
+        for job, record in folder.ledger.records.items()
+    }
+    names = varying(list(configs.values()))
     rows = []
-    for trial, record in zip(shown, records, strict=True):
+    for trial in shown:
         score = format_value(ranked[trial]["score"]) if trial in ranked else ""
-        values = [text(record["hyperparameters"][name]) for name in names]
+        values = [format_value(configs[trial, max_iter].get(name, "")) for name in names]
         rows.append([f"{trial:04}", score, means.get(trial, ""), *values])
     return rows, ["trial", objective, "mean of other seeds", *names]
 
@@ -86,7 +91,8 @@ def flags(settings: dict[str, Any]) -> str:
 def train(settings: dict[str, Any], best: dict) -> str:
     """The flags of a run with the winner's hyper-parameters."""
     known = defaults(settings)
-    changed = {n: v for n, v in best["hyperparameters"].items() if v != known[n]}
+    chosen = in_use(settings["model_name"], best["hyperparameters"])
+    changed = {name: value for name, value in chosen.items() if value != known[name]}
     own = {"model_name": settings["model_name"], "max_iter": settings["max_iter"]}
     return as_flags(own | changed | settings["run"])
 
