@@ -23,19 +23,19 @@ SHOWN = 10  # of the best, at the end
 
 
 def in_use(model_name: str, hyperparameters: dict[str, Any]) -> dict[str, Any]:
-    """The hyper-parameters that are used with the values of the others, by the model's table."""
+    """Hyper-parameters as they are used: None for one that is not, by the model's table."""
     table = MODELS[model_name].hyperparameters if model_name in MODELS else ()
     unused = {setting.name for setting in table} - used(table, hyperparameters)
-    return {name: value for name, value in hyperparameters.items() if name not in unused}
+    return {name: None if name in unused else v for name, v in hyperparameters.items()}
 
 
 def varying(configs: list[dict]) -> list[str]:
-    """The names of the hyper-parameters that have more than one value, where they have one."""
+    """The names of the hyper-parameters that have more than one value beside None."""
     values = {}
     for config in configs:
         for name, value in config.items():
             values.setdefault(name, set()).add(repr(value))  # a list is in no set
-    return [name for name in values if len(values[name]) > 1]
+    return [name for name in values if len(values[name] - {repr(None)}) > 1]
 
 
 class Display:
@@ -79,7 +79,7 @@ class Display:
         if record["state"] != TRAINED:
             what = f"{record['state']}: {record['reason']}"
         config = in_use(self.model_name, record["hyperparameters"])
-        values = {name: config[name] for name in self.names if name in config}
+        values = {name: config[name] for name in self.names if config[name] is not None}
         values |= {"random_seed": record["seed"]} if "seed" in record else {}
         values = f" ({format_values(values)})" if values else ""
         log.info(f"Trial {record['trial']:04} at step {record['until']}: {what}{values}")
@@ -131,7 +131,7 @@ def print_best(folder, best: dict) -> None:
     for trial, means in list(rows.items())[:SHOWN]:
         config = in_use(model_name, folder.ledger.records[trial, max_iter]["hyperparameters"])
         score = format_value(ranked[trial]["score"]) if trial in ranked else "-"
-        values = [format_value(config.get(name, "")) for name in names]
+        values = ["" if config[name] is None else format_value(config[name]) for name in names]
         run = str(folder.trial_folder(trial))
         table.add_row(f"{trial:04}", score, *means, *values, run)
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -40,7 +40,7 @@ def write_search_page(folder, best: dict) -> None:
         ),
         page.heading("Settings"),
         page.table(
-            (n, text(v)) for n, v in settings.items() if n != "base" and v not in (None, {})
+            (n, as_json(v)) for n, v in settings.items() if n != "base" and v not in (None, {})
         ),
         page.heading("Environment of the winner"),
         page.table(environment(run, recorded_config(run))),
@@ -51,9 +51,10 @@ def write_search_page(folder, best: dict) -> None:
 
 def winner(settings: dict[str, Any], best: dict) -> list[tuple[str, str, str]]:
     """The winner's hyper-parameters beside those that the search began with."""
-    both = [in_use(settings["model_name"], c) for c in (best["hyperparameters"], settings["base"])]
-    names = [name for name in best["hyperparameters"] if any(name in values for values in both)]
-    return [(n, *(format_value(values.get(n, "")) for values in both)) for n in names]
+    configs = best["hyperparameters"], settings["base"]
+    used = [in_use(settings["model_name"], config) for config in configs]
+    rows = [(name, *(text(config.get(name)) for config in used)) for name in used[0]]
+    return [row for row in rows if any(row[1:])]
 
 
 def best_trials(folder, best: dict) -> tuple[list[list[str]], list[str]]:
@@ -70,7 +71,7 @@ def best_trials(folder, best: dict) -> tuple[list[list[str]], list[str]]:
     rows = []
     for trial in shown:
         score = format_value(ranked[trial]["score"]) if trial in ranked else ""
-        values = [format_value(configs[trial, max_iter].get(name, "")) for name in names]
+        values = [text(configs[trial, max_iter][name]) for name in names]
         rows.append([f"{trial:04}", score, means.get(trial, ""), *values])
     return rows, ["trial", objective, "mean of other seeds", *names]
 
@@ -92,7 +93,7 @@ def train(settings: dict[str, Any], best: dict) -> str:
     """The flags of a run with the winner's hyper-parameters."""
     known = defaults(settings)
     chosen = in_use(settings["model_name"], best["hyperparameters"])
-    changed = {name: value for name, value in chosen.items() if value != known[name]}
+    changed = {n: v for n, v in chosen.items() if v is not None and v != known[n]}
     own = {"model_name": settings["model_name"], "max_iter": settings["max_iter"]}
     return as_flags(own | changed | settings["run"])
 
@@ -103,5 +104,10 @@ def defaults(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(value: Any) -> str:
-    """A setting as text."""
+    """A hyper-parameter as text; "" for None."""
+    return "" if value is None else format_value(value)
+
+
+def as_json(value: Any) -> str:
+    """A setting of the search as text."""
     return json.dumps(value) if isinstance(value, (list, dict)) else format_value(value)

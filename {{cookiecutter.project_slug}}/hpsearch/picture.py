@@ -25,7 +25,8 @@ def draw(folder, best: dict) -> None:
     records = [record for record in records if "seed" not in record]
     model_name = folder.settings["model_name"]
     drawn = [plotted(model_name, record["hyperparameters"]) for record in records]
-    names = varying(drawn)
+    order = list(records[0]["hyperparameters"])
+    names = sorted(varying(drawn), key=lambda name: order.index(whole(name)))
     columns, rungs = min(COLUMNS, 1 + len(names)), sorted({record["until"] for record in records})
     rows = -(-(1 + len(names)) // columns)
     caption = f"Scores of {len(last_records(records))} trials; the best is {winner(best)}"
@@ -45,6 +46,9 @@ def draw(folder, best: dict) -> None:
         scores = [record["score"] for record in records]
         for panel in (first, *others[: len(names)]):
             scale(panel, "y", scores)
+        limits = [panel.get_ylim() for panel in (first, *others[: len(names)])]
+        for panel in (first, *others[: len(names)]):  # some show a part of the trials
+            panel.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
         for row in panels:
             row[0].set_ylabel(f"{folder.settings['objective'][0]} on valid")
         explain(figure, rungs, best["confirmed"])
@@ -72,9 +76,13 @@ def winner(best: dict) -> str:
 def described(model_name: str, name: str) -> str:
     """A hyper-parameter, and what it means in the table of its model."""
     table = MODELS[model_name].hyperparameters if model_name in MODELS else ()
-    whole = re.sub(r"len\((.*)\)|\[\d+\]", r"\1", name)  # of len(hidden) and hidden[0]
-    about = next((setting.help for setting in table if setting.name == whole), "")
+    about = next((setting.help for setting in table if setting.name == whole(name)), "")
     return textwrap.shorten(f"{name}: {about}", 46, placeholder=" ...") if about else name
+
+
+def whole(name: str) -> str:
+    """The hyper-parameter of which a panel shows a part: hidden, of len(hidden) and hidden[0]."""
+    return re.sub(r"len\((.*)\)|\[\d+\]", r"\1", name)
 
 
 def colour(until: int, rungs: list[int]):
@@ -131,6 +139,8 @@ def plotted(model_name: str, hyperparameters: dict) -> dict:
     """The hyper-parameters in use, as numbers or texts; of a list its length and its elements."""
     found = {}
     for name, value in in_use(model_name, hyperparameters).items():
+        if value is None:
+            continue
         if isinstance(value, list):
             found[f"len({name})"] = len(value)
             found |= {f"{name}[{i}]": plain(element) for i, element in enumerate(value)}
