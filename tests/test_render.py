@@ -104,6 +104,7 @@ tests/test_batches.py
 tests/test_branches.py
 tests/test_checkpoints.py
 tests/test_compare.py
+tests/test_conditions.py
 tests/test_divergence.py
 tests/test_every_model.py
 tests/test_imports.py
