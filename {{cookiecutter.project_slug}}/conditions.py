@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Collection
 from typing import Any
 
-from setting import ConfigError, Setting
+from setting import ConfigError, Setting, as_text
 
 SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
          "==": operator.eq, "!=": operator.ne}  # fmt: skip
@@ -44,7 +44,7 @@ def check_used(table: Table, given: Collection[str], config: dict[str, Any]) -> 
             name, *values = setting.only_with
             value = config[name]
             but = f"not {value}" if value not in values else f"and --{name} is not used here"
-            flag = f"--{setting.name}={config[setting.name]}"
+            flag = f"--{setting.name}={as_text(config[setting.name])}"
             raise ConfigError(f"{flag} goes with {setting.condition()}, {but}")
 
 

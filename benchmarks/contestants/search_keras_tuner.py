@@ -15,6 +15,7 @@ import search_space as space
 
 def build(hp, as_it_comes):
     widths = {"min_value": space.WIDTHS[0], "max_value": space.WIDTHS[1], "sampling": "log"}
+    widths["step"] = 2  # powers of two
     rates = {"min_value": space.RATES[0], "max_value": space.RATES[1], "sampling": "log"}
     return space.build(
         hp.Int("hidden1", **widths),

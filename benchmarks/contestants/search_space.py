@@ -1,6 +1,6 @@
 """What the searches share: the space of networks and the Keras model for one of them.
 
-784-hidden1-hidden2-10 with ReLU, both widths from 16 to 512 on a log scale, learning rate from 1e-4
+784-hidden1-hidden2-10 with ReLU, both widths powers of two from 16 to 512, learning rate from 1e-4
 to 1 on a log scale, one of three optimizers; batches of 100; accuracy on valid counts. At most
 MAX_EPOCHS epochs to a trial, and one in ETA goes on.
 """
@@ -8,7 +8,7 @@ MAX_EPOCHS epochs to a trial, and one in ETA goes on.
 import keras
 
 MAX_EPOCHS, ETA = 9, 3
-WIDTHS, RATES = (16, 512), (1e-4, 1.0)
+WIDTHS, POWERS, RATES = (16, 512), (4, 9), (1e-4, 1.0)
 OPTIMIZERS = {
     "sgd": lambda lr: keras.optimizers.SGD(lr),
     "momentum": lambda lr: keras.optimizers.SGD(lr, momentum=0.9),
