@@ -25,6 +25,7 @@ FILES = """
 LICENSE
 README.md
 command_line.py
+conditions.py
 data/__init__.py
 data/digit_pictures.py
 data/download.py
@@ -94,6 +95,7 @@ serving/inputs.py
 serving/outputs.py
 serving/pictures.py
 serving/tables.py
+setting.py
 settings.py
 stages.py
 tests/conftest.py
@@ -104,6 +106,7 @@ tests/test_batches.py
 tests/test_branches.py
 tests/test_checkpoints.py
 tests/test_compare.py
+tests/test_conditions.py
 tests/test_divergence.py
 tests/test_every_model.py
 tests/test_imports.py

@@ -19,7 +19,12 @@ class Network(keras_tuner.HyperModel):
         self.data, self.valid = (tuple(space.load(options, split)) for split in ("train", "valid"))
 
     def build(self, hp):
-        widths = {"min_value": space.WIDTHS[0], "max_value": space.WIDTHS[1], "sampling": "log"}
+        widths = {
+            "min_value": space.WIDTHS[0],
+            "max_value": space.WIDTHS[1],
+            "sampling": "log",
+            "step": 2,
+        }
         rates = {"min_value": space.RATES[0], "max_value": space.RATES[1], "sampling": "log"}
         return space.build(
             self.options.problem,

@@ -22,8 +22,8 @@ def work(options, folder, seed):
     def objective(trial):
         model = space.build(
             options.problem,
-            trial.suggest_int("hidden1", *space.WIDTHS, log=True),
-            trial.suggest_int("hidden2", *space.WIDTHS, log=True),
+            2 ** trial.suggest_int("log2 of hidden1", *space.POWERS),
+            2 ** trial.suggest_int("log2 of hidden2", *space.POWERS),
             trial.suggest_float("lr", *space.RATES, log=True),
             trial.suggest_categorical("optimizer", space.OPTIMIZERS),
         )

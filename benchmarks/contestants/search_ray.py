@@ -28,11 +28,12 @@ class Told(tune.Callback):
 
 def main():
     options = space.arguments()
+    widths = [2**power for power in range(space.POWERS[0], space.POWERS[1] + 1)]
     tune.Tuner(
         tune.with_parameters(train, options=options),
         param_space={
-            "hidden1": tune.lograndint(space.WIDTHS[0], space.WIDTHS[1] + 1),
-            "hidden2": tune.lograndint(space.WIDTHS[0], space.WIDTHS[1] + 1),
+            "hidden1": tune.choice(widths),
+            "hidden2": tune.choice(widths),
             "lr": tune.loguniform(*space.RATES),
             "optimizer": tune.choice(space.OPTIMIZERS),
         },

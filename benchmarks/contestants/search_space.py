@@ -1,7 +1,7 @@
 """What the searches share: two problems, the space of networks, and the Keras model for one.
 
-inputs-hidden1-hidden2-classes with ReLU, both widths from 16 to 512 on a log scale, learning rate
-from 1e-4 to 1 on a log scale, one of three optimizers; batches of 100; accuracy on valid counts.
+inputs-hidden1-hidden2-classes with ReLU, both widths powers of two from 16 to 512, learning
+rate from 1e-4 to 1 on a log scale, one of three optimizers; batches of 100; accuracy on valid counts.
 A search trains at most so many epochs a trial, and one in ETA goes on. It says what it found after
 each epoch, as a line of JSON, and has no end: its referee ends it.
 """
@@ -14,7 +14,7 @@ import contest
 import numpy as np
 
 ETA = 3
-WIDTHS, RATES = (16, 512), (1e-4, 1.0)
+WIDTHS, POWERS, RATES = (16, 512), (4, 9), (1e-4, 1.0)
 MOST = 10**4  # trials, of a search that must be given a number
 
 

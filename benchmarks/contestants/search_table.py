@@ -17,9 +17,9 @@ class Table(BasicModel):
     hyperparameters = (
         *optimization(lr=0.1, batch_size=100, decay_steps=5400),
         Setting("hidden1", int, 64, "units in the first hidden layer", 1, 65536,
-                search=(16, 512), scale="log"),
+                search=(16, 512), scale="log", step=2),
         Setting("hidden2", int, 32, "units in the second hidden layer", 1, 65536,
-                search=(16, 512), scale="log"),
+                search=(16, 512), scale="log", step=2),
     )  # fmt: skip
     max_iter = 5400
     objective = ("accuracy", "max")

@@ -4,10 +4,12 @@ import random
 
 import pytest
 
+from command_line import SEARCH
 from hpsearch import confirmation, fullsearch, hyperband, learningrate
 from hpsearch.halving import Bracket, best_first, pending
 from hpsearch.randomsearch import configurations
-from models import MODELS
+from hpsearch.search_settings import search_settings
+from models import MODELS, ConfigError
 
 MNIST = MODELS["MNIST"]
 
@@ -136,10 +138,60 @@ def test_the_number_of_trials_points_and_the_ranges_are_those_of_the_settings():
 
 
 def test_a_range_leaves_what_else_is_drawn_as_it_is():
-    free = configurations(MNIST, 0, range(4))
-    ranged = configurations(MNIST, 0, range(4), {}, {"momentum": [0.5, 0.99]})
+    free = configurations(MNIST, 0, range(20))
+    ranged = configurations(MNIST, 0, range(20), {}, {"momentum": [0.5, 0.99]})
     assert all(0.5 <= config["momentum"] <= 0.99 for config in ranged.values())
     assert free == {i: config | {"momentum": 0.9} for i, config in ranged.items()} != ranged
+    for config in ranged.values():  # it is drawn where it is used
+        assert (config["momentum"] == 0.9) == (config["optimizer"] != "momentum")
+    seen = {config["hidden1"] for config in ranged.values()}
+    assert seen <= {16, 32, 64, 128, 256, 512} and len(seen) > 3
+    seen = configurations(MNIST, 0, range(20), {}, {"hidden1": [24, 100]})
+    assert {config["hidden1"] for config in seen.values()} == {24, 48, 96}
+
+
+class Narrowing(MNIST):
+    constraints = (("hidden2", "<=", "hidden1"),)
+
+
+def test_what_breaks_a_constraint_is_not_trained():
+    """What the search began with, too, if what is fixed makes it break one."""
+
+    def brackets(*rankings, **changed):
+        given = settings("random", trials=9, **changed)
+        return fullsearch.brackets(Narrowing, given, list(rankings), 9)
+
+    drawn = [*brackets(fixed_params={"hidden1": 16})[0].trials.values()]
+    assert len(drawn) == 9 and {config["hidden2"] for config in drawn} == {16}
+    again = brackets(drawn, fixed_params={"hidden1": 16})
+    assert [bracket.name for bracket in again] == [f"confirmation {i}" for i in (1, 2, 3)]
+    assert [n for bracket in again for n in bracket.trials] == list(range(9, 18))
+    assert len(brackets(drawn, fixed_params={"hidden1": 32})) == 4
+    Rising = type("Rising", (MNIST,), {"constraints": (("lr", ">", "weight_decay"),)})
+    given = settings("lr", lr_points=3, fixed_params={"weight_decay": 0.1})
+    (grid,) = fullsearch.brackets(Rising, given, [])
+    assert [config["lr"] for config in grid.trials.values()] == [1.0] and grid.rungs == [(1, 81)]
+
+
+def test_a_search_that_no_constraint_allows_is_refused_before_it_starts():
+    options = {s.name: s.default for s in SEARCH}
+
+    def asked(kind, **fixed):
+        return search_settings(Narrowing, {"search": kind} | fixed, options)
+
+    assert asked("random", hidden1=16)["fixed_params"] == {"hidden1": 16}
+    with pytest.raises(ConfigError, match="none of 1000 .* --hidden2=64 and --hidden1=8"):
+        asked("random", hidden1=8, hidden2=64)
+    with pytest.raises(ConfigError, match="^--hidden2=32 and --hidden1=16 do not go together"):
+        asked("lr", hidden1=16)
+
+
+def test_without_what_the_search_began_with_the_best_mean_wins():
+    ledger = Scores([0.5, 0.5], [0.2, 0.9], [0.5, 0.7])
+    assert ledger.order() == [0, 2, 1]
+    ledger.confirming = [b._replace(name=f"confirmation {i + 1}") for i, b in
+                         enumerate(ledger.confirming)]  # fmt: skip
+    assert ledger.order() == [2, 1, 0]
 
 
 def test_the_seeds_of_a_confirmation_are_new_distinct_and_follow_from_the_searchs():

@@ -31,7 +31,7 @@ def search(model_class, given: dict, options: dict) -> int:
         with (
             executor,
             StopSignals() as stop,  # after Ray, which takes SIGTERM for itself
-            Display(folder.ledger) as display,
+            Display(folder.ledger, settings["model_name"]) as display,
         ):
             try:
                 for snapshot in run(folder, model_class, executor):

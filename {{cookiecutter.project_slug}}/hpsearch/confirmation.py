@@ -15,6 +15,7 @@ from training.batches import random_stream
 # Each costs whole trainings. With three, and what the search began with, times three seeds, these
 # cost as much as Hyperband with the default of four brackets.
 BEST = 3
+BEGAN_WITH = "confirmation 0"  # the bracket of what the search began with
 
 
 def other_seeds(search_seed: int, count: int) -> list[int]:
@@ -29,11 +30,14 @@ def other_seeds(search_seed: int, count: int) -> list[int]:
     return seeds[1:]
 
 
-def brackets(candidates: list[dict], seeds: list[int], max_iter: int, first: int) -> list[Bracket]:
+def brackets(
+    candidates: list[dict | None], seeds: list[int], max_iter: int, first: int
+) -> list[Bracket]:
     """A bracket for the first of the candidates, and for each of the three best of the others.
 
-    candidates: hyper-parameters, what the search began with and then the best first. A bracket has
-    a trial for each seed, trained to the end; numbers from `first`.
+    candidates: hyper-parameters, what the search began with, None if the model's constraints forbid
+    it, and then the best first. A bracket has a trial for each seed, trained to the end; numbers
+    from `first`.
     """
     distinct = []
     for hyperparameters in candidates:
@@ -41,9 +45,11 @@ def brackets(candidates: list[dict], seeds: list[int], max_iter: int, first: int
             distinct.append(hyperparameters)
     found = []
     for i, hyperparameters in enumerate(distinct):
-        numbered = dict(enumerate(seeds, first + i * len(seeds)))
+        if hyperparameters is None:
+            continue
+        numbered = dict(enumerate(seeds, first + len(found) * len(seeds)))
         trials = dict.fromkeys(numbered, hyperparameters)
-        name = f"confirmation {i}"
+        name = f"confirmation {i}" if i else BEGAN_WITH
         found.append(Bracket(name, trials, [(len(seeds), max_iter)], numbered))
     return found
 
@@ -82,7 +88,7 @@ def results(confirming: list[Bracket], ranked: list[Record], ledger: Ledger) -> 
             continue
         same = (r for r in ranked if r["hyperparameters"] == records[0]["hyperparameters"])
         found.append(over_seeds(next(same, records[0])["trial"], records))
-        base = found[-1] if bracket is confirming[0] else base
+        base = found[-1] if bracket.name == BEGAN_WITH else base
     means = {i: result["mean"] for i, result in enumerate(found)}
     by_mean = [found[i] for i in best_first(means, ledger.direction)]
     if base is None:

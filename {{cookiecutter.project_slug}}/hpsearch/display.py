@@ -4,32 +4,45 @@ import logging
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from conditions import used
 from hpsearch.halving import Bracket, Job
 from hpsearch.ledger import TRAINED, Ledger, Record
 from hpsearch.search import Snapshot
+from models import MODELS
 from training.messages import duration, format_value, format_values
 
 log = logging.getLogger(__name__)
 SHOWN = 10  # of the best, at the end
 
 
+def in_use(model_name: str, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """Hyper-parameters as they are used: None for one that is not, by the model's table."""
+    table = MODELS[model_name].hyperparameters if model_name in MODELS else ()
+    unused = {setting.name for setting in table} - used(table, hyperparameters)
+    return {name: None if name in unused else v for name, v in hyperparameters.items()}
+
+
 def varying(configs: list[dict]) -> list[str]:
-    """The names of the hyper-parameters that have more than one value."""
-    names = configs[0] if configs else []
-    return [name for name in names if len({config.get(name) for config in configs}) > 1]
+    """The names of the hyper-parameters that have more than one value beside None."""
+    values = {}
+    for config in configs:
+        for name, value in config.items():
+            values.setdefault(name, set()).add(repr(value))  # a list is in no set
+    return [name for name in values if len(values[name] - {repr(None)}) > 1]
 
 
 class Display:
-    """`with Display(ledger) as display: display.show(snapshot)`."""
+    """`with Display(ledger) as display: display.show(snapshot)`; model_name: of the trials."""
 
-    def __init__(self, ledger: Ledger):
-        self.ledger = ledger
+    def __init__(self, ledger: Ledger, model_name: str = ""):
+        self.ledger, self.model_name = ledger, model_name
         self.brackets: dict[str, Bracket] = {}
         self.running: list[Job] = []
         self.began, self.steps = time.monotonic(), 0  # of the jobs that have ended since then
@@ -51,7 +64,7 @@ class Display:
         self.running = snapshot.running
         if snapshot.brackets[0].name not in self.brackets:  # a pass begins
             drawn = [c for b in snapshot.brackets for c in b.trials.values() if c]
-            self.names = varying(drawn)
+            self.names = varying([in_use(self.model_name, config) for config in drawn])
             self.brackets |= {bracket.name: bracket for bracket in snapshot.brackets}
         for record in snapshot.ended:
             self.show_ended(record)
@@ -65,7 +78,8 @@ class Display:
         what = f"score {format_value(record['score'])}"
         if record["state"] != TRAINED:
             what = f"{record['state']}: {record['reason']}"
-        values = {name: record["hyperparameters"][name] for name in self.names}
+        config = in_use(self.model_name, record["hyperparameters"])
+        values = {name: config[name] for name in self.names if config[name] is not None}
         values |= {"random_seed": record["seed"]} if "seed" in record else {}
         values = f" ({format_values(values)})" if values else ""
         log.info(f"Trial {record['trial']:04} at step {record['until']}: {what}{values}")
@@ -104,7 +118,8 @@ def print_best(folder, best: dict) -> None:
     """
     objective, max_iter = folder.settings["objective"][0], folder.settings["max_iter"]
     records, confirmed = list(folder.ledger.records.values()), best["confirmed"]
-    names = varying([record["hyperparameters"] for record in records])
+    model_name = folder.settings["model_name"]
+    names = varying([in_use(model_name, record["hyperparameters"]) for record in records])
     table = Table(box=box.SIMPLE_HEAD)
     columns = ["mean", "spread"] if confirmed else []
     for name in ("trial", objective, *columns, *names):
@@ -114,9 +129,9 @@ def print_best(folder, best: dict) -> None:
     ranked = {record["trial"]: record for record in folder.ledger.ranked(max_iter)}
     rows |= {trial: [""] * len(columns) for trial in ranked if trial not in rows}
     for trial, means in list(rows.items())[:SHOWN]:
-        config = folder.ledger.records[trial, max_iter]["hyperparameters"]
+        config = in_use(model_name, folder.ledger.records[trial, max_iter]["hyperparameters"])
         score = format_value(ranked[trial]["score"]) if trial in ranked else "-"
-        values = [format_value(config[name]) for name in names]
+        values = ["" if config[name] is None else format_value(config[name]) for name in names]
         run = str(folder.trial_folder(trial))
         table.add_row(f"{trial:04}", score, *means, *values, run)
     Console(width=None if sys.stdout.isatty() else 200).print(table)

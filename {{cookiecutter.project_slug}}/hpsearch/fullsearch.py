@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from conditions import broken
 from hpsearch import confirmation, hyperband, learningrate, randomsearch
 from hpsearch.halving import Bracket
 
@@ -33,23 +34,28 @@ def brackets(
         sampler = tpe.Sampler(model_class, settings, fixed)
         return [bracket._replace(draw=sampler.draw) for bracket in make(dict.fromkeys, *rest)]
 
-    def rates():
+    def rates(config):
         table = {s.name: s for s in randomsearch.searched_table(model_class, ranges)}
-        return learningrate.grid(*table["lr"].search, settings["lr_points"])
+        found = learningrate.grid(*table["lr"].search, settings["lr_points"])
+        return [lr for lr in found if is_allowed(config | {"lr": lr})]
+
+    def is_allowed(config):
+        return not broken(model_class.hyperparameters, model_class.constraints, config)
 
     match [settings["search"], *rankings]:
         case ["random"]:
             return drawn(randomsearch.brackets, max_iter, settings["trials"])
         case ["lr"]:
-            return learningrate.brackets(base, rates(), max_iter)
+            return learningrate.brackets(base, rates(base), max_iter)
         case ["hyperband" | "fullsearch"]:
             return drawn(hyperband.brackets, budget, settings["trials"])
         case ["fullsearch", ranked]:
-            return learningrate.brackets(ranked[0], rates(), max_iter, first)
+            return learningrate.brackets(ranked[0], rates(ranked[0]), max_iter, first)
         case ["fullsearch", _, _]:
             name, known = "hyperband, lr fixed,", fixed | {"lr": rankings[-1][0]["lr"]}
             return drawn(hyperband.brackets, budget, None, first, name, fixed=known)
         case [_, ranked] | [_, _, _, ranked] if settings["confirm"]:
             seeds = confirmation.other_seeds(seed, settings["confirm"])
-            return confirmation.brackets([base, *ranked], seeds, max_iter, first)
+            began_with = base if is_allowed(base) else None  # with what is fixed
+            return confirmation.brackets([began_with, *ranked], seeds, max_iter, first)
     return []

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hpsearch.display import SHOWN, spread, varying
+from hpsearch.display import SHOWN, in_use, spread, varying
 from hpsearch.picture import title
 from models import MODELS
 from training import page
@@ -28,7 +28,7 @@ def write_search_page(folder, best: dict) -> None:
     promote = f"python main.py --promote --result_dir={quoted(where)}"
     parts = [
         *map(page.paragraph, title(settings, best).split("\n")),
-        page.table(winner(best, settings["base"]), ["", "winner", "began with"]),
+        page.table(winner(settings, best), ["", "winner", "began with"]),
         page.heading("Scores"),
         page.pictures([(folder.path / "search.png").read_bytes()]),
         page.heading("Best trials"),
@@ -42,7 +42,7 @@ def write_search_page(folder, best: dict) -> None:
         ),
         page.heading("Settings"),
         page.table(
-            (n, text(v)) for n, v in settings.items() if n != "base" and v not in (None, {})
+            (n, as_json(v)) for n, v in settings.items() if n != "base" and v not in (None, {})
         ),
         page.heading("Environment of the winner"),
         page.table(environment(run, recorded_config(run))),
@@ -51,9 +51,12 @@ def write_search_page(folder, best: dict) -> None:
     page.write_page(folder.path / "report.html", f"Search: {where}", parts)
 
 
-def winner(best: dict, base: dict) -> list[tuple[str, str, str]]:
+def winner(settings: dict[str, Any], best: dict) -> list[tuple[str, str, str]]:
     """The winner's hyper-parameters beside those that the search began with."""
-    return [(n, text(value), text(base.get(n))) for n, value in best["hyperparameters"].items()]
+    configs = best["hyperparameters"], settings["base"]
+    used = [in_use(settings["model_name"], config) for config in configs]
+    rows = [(name, *(text(config.get(name)) for config in used)) for name in used[0]]
+    return [row for row in rows if any(row[1:])]
 
 
 def best_trials(folder, best: dict) -> tuple[list[list[str]], list[str]]:
@@ -62,12 +65,15 @@ def best_trials(folder, best: dict) -> tuple[list[list[str]], list[str]]:
     ranked = {record["trial"]: record for record in folder.ledger.ranked(max_iter)}
     means = {r["trial"]: f"{format_value(r['mean'])} ± {spread(r)}" for r in best["confirmed"]}
     shown = [*means, *(trial for trial in ranked if trial not in means)][:SHOWN]
-    records = [folder.ledger.records[trial, max_iter] for trial in shown]
-    names = varying([record["hyperparameters"] for record in folder.ledger.records.values()])
+    configs = {
+        job: in_use(folder.settings["model_name"], record["hyperparameters"])
+        for job, record in folder.ledger.records.items()
+    }
+    names = varying(list(configs.values()))
     rows = []
-    for trial, record in zip(shown, records, strict=True):
+    for trial in shown:
         score = format_value(ranked[trial]["score"]) if trial in ranked else ""
-        values = [text(record["hyperparameters"][name]) for name in names]
+        values = [text(configs[trial, max_iter][name]) for name in names]
         rows.append([f"{trial:04}", score, means.get(trial, ""), *values])
     return rows, ["trial", objective, "mean of other seeds", *names]
 
@@ -88,7 +94,8 @@ def flags(settings: dict[str, Any]) -> str:
 def train(settings: dict[str, Any], best: dict) -> str:
     """The flags of a run with the winner's hyper-parameters."""
     known = defaults(settings)
-    changed = {n: v for n, v in best["hyperparameters"].items() if v != known[n]}
+    chosen = in_use(settings["model_name"], best["hyperparameters"])
+    changed = {n: v for n, v in chosen.items() if v is not None and v != known[n]}
     own = {"model_name": settings["model_name"], "max_iter": settings["max_iter"]}
     return as_flags(own | changed | settings["run"])
 
@@ -99,5 +106,10 @@ def defaults(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(value: Any) -> str:
-    """A setting as text."""
+    """A hyper-parameter as text; "" for None."""
+    return "" if value is None else format_value(value)
+
+
+def as_json(value: Any) -> str:
+    """A setting of the search as text."""
     return json.dumps(value) if isinstance(value, (list, dict)) else format_value(value)

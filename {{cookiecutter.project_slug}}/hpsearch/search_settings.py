@@ -1,11 +1,14 @@
 """The settings of a search, as in search.json: what its result follows from, checked."""
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
+from conditions import check_constraints, usable
 from hpsearch import hyperband
 from hpsearch.randomsearch import searched_table
-from settings import RUN_SETTINGS, ConfigError, Setting
+from setting import ConfigError, Setting
+from settings import RUN_SETTINGS
 
 RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable}
 
@@ -23,13 +26,22 @@ def search_settings(model_class, given: dict, options: dict) -> dict[str, Any]:
         raise ConfigError(f"--min_iter={min_iter} is more than --max_iter={max_iter}")
     fixed = fixed_parameters(model_class, given, options["fixed_params"])
     ranges = checked_ranges(model_class, kind, options["ranges"], fixed)
-    check_something_to_search(model_class, kind, fixed, ranges)
-    trials = options["trials"]
-    if kind == "random" and not trials:  # as much as hyperband costs
-        trials = len(hyperband.schedule(max_iter, min_iter, options["eta"])) ** 2
     base = {setting.name: setting.default for setting in model_class.hyperparameters}
     if given.get("best"):
         base |= model_class.get_best_config()
+    drawn = searched_table(model_class, ranges)
+    constant = base | fixed if kind == "lr" else fixed
+    for names, flag in ((options["fixed_params"], "--fixed_params: "), (ranges, "--ranges: ")):
+        check_used_at_all(drawn, constant, names, flag)
+    check_used_at_all(drawn, constant, [name for name in fixed if name in given], "--")
+    check_something_to_search(model_class, kind, fixed, ranges)
+    if kind == "lr":
+        check_constraints(drawn, model_class.constraints, constant)
+    else:
+        model_class.get_random_config(fixed, options["search_seed"], drawn)  # whether one is found
+    trials = options["trials"]
+    if kind == "random" and not trials:  # as much as hyperband costs
+        trials = len(hyperband.schedule(max_iter, min_iter, options["eta"])) ** 2
     sampler = None if kind == "lr" else options["sampler"]
     names = [s.name for s in RUN_SETTINGS if s.name in given and s.name not in RESUMABLE]
     # A trial has the same number of threads wherever the search runs: it determines the bits.
@@ -63,7 +75,7 @@ def fixed_parameters(model_class, given: dict, fixed_params: dict) -> dict[str, 
                 raise ConfigError(f"{name} is not a hyper-parameter")
         fixed = {name: table[name].check(value) for name, value in fixed_params.items()}
     except ConfigError as error:
-        known = (f"{s.name} ({s.type.__name__}, {s.allowed() or 'any'})" for s in table.values())
+        known = (f"{s.name} ({s.type_name}, {s.allowed() or 'any'})" for s in table.values())
         raise ConfigError(f"--fixed_params: {error}; there are {', '.join(known)}") from None
     for name in fixed:
         if name in given:
@@ -91,22 +103,39 @@ def checked_ranges(model_class, kind: str, ranges: dict, fixed: dict) -> dict[st
 
 def checked_range(setting: Setting, values: Any) -> list:
     """A range or choices for one setting; ConfigError if it cannot be searched there."""
-    is_number = setting.type in (int, float) and not setting.choices
+    kind = setting.element().type if setting.is_list else setting.type
+    is_number = kind in (int, float) and not setting.choices
     if not (is_number or setting.choices or setting.type is bool):
         raise ConfigError(f"{setting.name} has no choices to draw from")
     if not isinstance(values, list) or not values or (is_number and len(values) != 2):
         expected = "[low, high]" if is_number else "a list of choices"
         raise ConfigError(f"{setting.name} is {values}, not {expected}")
-    values = [setting.check(value) for value in values]
-    setting._replace(search=tuple(values)).check_search()
-    if is_number and values[0] == values[1]:
+    each = setting.element()._replace(name=setting.name) if setting.is_list else setting
+    values = [each.check(value) for value in values]
+    each = each._replace(search=tuple(values))
+    each.check_search()
+    if is_number and len(each.grid() or set(values)) == 1 and not setting.is_list:
         raise ConfigError(f"{setting.name} has one value only; use --{setting.name}={values[0]}")
     return values
 
 
+def check_used_at_all(table, constant: dict, names: Iterable[str], flag: str) -> None:
+    """ConfigError if a search uses one of these settings in no trial.
+
+    constant: the values that no trial changes; flag: what the message begins with.
+    """
+    found = usable(table, constant)
+    for setting in table:
+        if setting.name in names and setting.name not in found:
+            condition = setting.condition()
+            raise ConfigError(f"{flag}{setting.name} goes with {condition}, which no trial has")
+
+
 def check_something_to_search(model_class, kind: str, fixed: dict, ranges: dict) -> None:
     """ConfigError if a search of this kind has nothing to draw, or a range that is not allowed."""
-    table = [s for s in searched_table(model_class, ranges) if s.search]
+    table = searched_table(model_class, ranges)
+    used = usable(table, fixed)
+    table = [setting for setting in table if setting.search and setting.name in used]
     name = model_class.__name__
     if kind in ("lr", "fullsearch"):
         flag = "--search=lr" if kind == "lr" else "--fullsearch"

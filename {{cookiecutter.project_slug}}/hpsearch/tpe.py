@@ -4,7 +4,6 @@ Watanabe (arXiv:2304.11127) explains it. With Hyperband around it, it is like BO
 and Hutter, ICML 2018). Some trials are drawn at random all the same: they find what it overlooks.
 """
 
-import functools
 import itertools
 import math
 import statistics
@@ -32,7 +31,7 @@ class Sampler:
     def __init__(self, model_class, settings: dict[str, Any], fixed: Mapping[str, Any]):
         self.table = searched_table(model_class, settings["ranges"])
         self.seed, self.direction = settings["search_seed"], settings["objective"][1]
-        self.fixed = dict(fixed)
+        self.fixed, self.constraints = dict(fixed), model_class.constraints
         self.drawn: dict[int, tuple[dict[str, Any], dict[str, BaseDistribution]]] = {}
 
     def draw(self, number: int, seen: Sequence[Seen]) -> dict[str, Any]:
@@ -47,9 +46,16 @@ class Sampler:
             sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
         study = optuna.create_study(sampler=sampler, direction=f"{self.direction}imize")
         study.add_trials(self.told(seen))
-        trial = study.ask()
-        config = random_config(self.table, self.fixed, functools.partial(suggest, trial))
-        self.drawn[number] = trial.params, trial.distributions
+        asked = {}  # a trial of Optuna's for each attempt
+
+        def choose(setting, attempt):
+            if attempt not in asked:
+                asked[attempt] = study.ask()
+            return suggest(asked[attempt], setting)
+
+        config = random_config(self.table, self.fixed, choose, self.constraints)
+        *_, last = asked.values()
+        self.drawn[number] = last.params, last.distributions
         return config
 
     def told(self, seen: Sequence[Seen]) -> list[FrozenTrial]:
@@ -88,6 +94,8 @@ def suggest(trial: Trial, setting: Setting) -> Any:
     """The value of a setting in a trial of Optuna's."""
     if setting.choices or setting.type is bool:
         return trial.suggest_categorical(setting.name, setting.search)
+    if grid := setting.grid():
+        return grid[trial.suggest_int(setting.name, 0, len(grid) - 1)]
     low, high = setting.search
     if setting.type is int:
         return trial.suggest_int(setting.name, low, high, log=setting.scale == "log")
