@@ -55,7 +55,7 @@ def seconds(project, runs, form):
 def main():
     prepare.BUILD.mkdir(parents=True, exist_ok=True)
     _, project = prepare.template_and_project()
-    machine = [list(item) for item in prepare.machine(2).items()]
+    machine = prepare.machine(2)
     runs, made, rows = prepare.BUILD / "runs", 0, []
     shutil.rmtree(runs, ignore_errors=True)
     for size in SIZES:
@@ -66,11 +66,8 @@ def main():
         print(*rows[-1], flush=True)
     shutil.rmtree(runs)
     columns = ["run folders", *(f"--format={form}" for form in FORMATS)]
-    tables = [
-        ("Machine", ["what", "value"], machine),
-        ("Seconds to compare runs", columns, rows),
-    ]
-    report.write("compare", "one process", tables, prepare.BUILD, rows)
+    table = "Seconds to compare runs", columns, rows
+    report.write("compare", "one process", machine, [table], prepare.BUILD, rows)
 
 
 if __name__ == "__main__":

@@ -130,11 +130,10 @@ def main():
     _, project = prepare.template_and_project()
     prepare.real_digits(project)
     results = {table: measure_table(table, project, options) for table in wanted}
-    tables = [("Machine", ["what", "value"], [list(item) for item in machine.items()])]
-    tables += [(SIZES[t][0], columns(t), rows(t, found)) for t, found in results.items()]
+    tables = [(SIZES[t][0], columns(t), rows(t, found)) for t, found in results.items()]
     about = f"{options.rounds} rounds, {options.threads} threads"
     about += processes.disturbances(r for found in results.values() for r in found.values())
-    report.write("growth", about, tables, prepare.BUILD, results)
+    report.write("growth", about, machine, tables, prepare.BUILD, results)
 
 
 if __name__ == "__main__":

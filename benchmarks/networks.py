@@ -106,16 +106,14 @@ def goal(network, results):
     return [network, f"{ours:,.0f}", jit, f"{best} {peers[best]:,.0f}", ratio, verdict, *share]
 
 
-def tables(results, machine):
-    """All tables, as (title, columns, rows); empty ones are left out."""
+def tables(results):
+    """All tables, as (title, columns, rows)."""
     by_network = {network: of_network(results, network) for network in NETWORKS}
     goals = [goal(network, found) for network, found in by_network.items()]
-    failed = [list(item) for item in report.failures(results).items()]
-    found = [("Machine", "what,value", [list(item) for item in machine.items()])]
-    found += [(NETWORKS[n], COLUMNS, rows(found)) for n, found in by_network.items()]
+    found = [(NETWORKS[n], COLUMNS, rows(found)) for n, found in by_network.items()]
     found.append(("Ours and the best peer, µs a step", GOAL_COLUMNS, [row for row in goals if row]))
-    found.append(("Not measured", "contestant,reason", failed))
-    return [(title, columns.split(","), cells) for title, columns, cells in found if cells]
+    found = [(title, columns.split(","), cells) for title, columns, cells in found]
+    return [*found, report.not_measured(results)]
 
 
 def wanted(commands, only):
@@ -148,7 +146,7 @@ def main():
     results = run.rounds(commands, options.rounds, options.threads)
     about = f"{options.rounds} rounds, {options.threads} threads"
     about += processes.disturbances(results.values())
-    report.write("networks", about, tables(results, machine), prepare.BUILD, results)
+    report.write("networks", about, machine, tables(results), prepare.BUILD, results)
 
 
 if __name__ == "__main__":

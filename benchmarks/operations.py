@@ -102,7 +102,7 @@ def main():
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count()))
     options = parser.parse_args()
     prepare.BUILD.mkdir(parents=True, exist_ok=True)
-    machine = [list(item) for item in prepare.machine(options.threads).items()]
+    machine = prepare.machine(options.threads)
     processes.limit_to(options.threads)
     _, project = prepare.template_and_project()
     sys.path.insert(0, str(project))
@@ -119,9 +119,12 @@ def main():
             print(*row(name, results[name]), results[name]["failed"] or "", flush=True)
     failed = [[f"{n}, {jit}", why] for n, r in results.items() for jit, why in r["failed"].items()]
     rows = [row(name, found) for name, found in results.items()]
-    tables = [("Machine", ["what", "value"], machine), ("A step with its gradient", COLUMNS, rows)]
-    tables += [("Not measured", ["operation", "reason"], failed)] if failed else []
-    report.write("operations", f"{options.threads} threads", tables, prepare.BUILD, results)
+    tables = [
+        ("A step with its gradient", COLUMNS, rows),
+        ("Not measured", ["operation", "reason"], failed),
+    ]
+    about = f"{options.threads} threads"
+    report.write("operations", about, machine, tables, prepare.BUILD, results)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,12 @@ def failures(results):
     return {n: r["failed"] for n, rounds in results.items() for r in rounds if "failed" in r}
 
 
+def not_measured(results):
+    """The table of those that failed: (title, columns, rows)."""
+    rows = [list(item) for item in failures(results).items()]
+    return "Not measured", ["contestant", "reason"], rows
+
+
 def loop_rows(results):
     """One row for each training loop, the fastest first."""
     speeds, accuracies = medians(results, "steps_per_second"), medians(results, "accuracy")
@@ -77,8 +83,13 @@ def markdown(title, columns, rows):
     return "\n".join([*lines, "", ""])
 
 
-def write(name, about, tables, folder, results):
-    """Show tables, [(title, columns, rows)], and write them to name.md and results to name.json."""
+def write(name, about, machine, tables, folder, results):
+    """Show tables, [(title, columns, rows)], and write them to name.md and results to name.json.
+
+    The machine, {what: text}, is the first table; those without rows are left out.
+    """
+    machine = "Machine", ["what", "value"], [list(item) for item in machine.items()]
+    tables = [table for table in (machine, *tables) if table[2]]
     text = f"# Speed\n\n{about}.\n\n"
     for table in tables:
         show(*table)

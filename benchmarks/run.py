@@ -114,20 +114,19 @@ def goals(loops, whole):
     return [[*row, "yes" if reached else "no"] for *row, reached in found]
 
 
-def tables(results, machine):
-    """All tables, as (title, columns, rows); empty ones are left out."""
+def tables(results):
+    """All tables, as (title, columns, rows)."""
     loops = {name: r for name, r in results.items() if name in LOOPS}
     whole = {name: r for name, r in results.items() if name not in LOOPS}
     loop_columns = "contestant,steps/s,min - max,others,µs a step,ratio,test accuracy,peak MiB"
     whole_columns = "program,seconds,min - max,others,test accuracy,peak MiB"
     found = (
-        ("Machine", "what,value", [list(item) for item in machine.items()]),
         ("Training loop", loop_columns, report.loop_rows(loops)),
         ("Whole process", whole_columns, report.process_rows(whole)),
         ("Goals", "measure,measured,goal,reached", goals(loops, whole)),
-        ("Not measured", "contestant,reason", [list(f) for f in report.failures(results).items()]),
     )
-    return [(title, columns.split(","), rows) for title, columns, rows in found if rows]
+    found = [(title, columns.split(","), rows) for title, columns, rows in found]
+    return [*found, report.not_measured(results)]
 
 
 def main():
@@ -156,7 +155,7 @@ def main():
     results = rounds(commands, options.rounds, options.threads)
     about = f"{options.rounds} rounds of {options.epochs} epochs, {options.threads} threads"
     about += processes.disturbances(results.values())
-    report.write("results", about, tables(results, machine), prepare.BUILD, results)
+    report.write("results", about, machine, tables(results), prepare.BUILD, results)
     loops = {name: found for name, found in results.items() if name in LOOPS}
     labels = {name: (kind, label) for name, (kind, label, _) in LOOPS.items()}
     chart = prepare.BUILD / "steps.png"

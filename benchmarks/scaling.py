@@ -56,15 +56,11 @@ def main():
                 results.setdefault(name, []).append(result)
                 reached = result.get("failed") or round(result["steps_per_second"])
                 print(f"round {number + 1}: {name}: {reached}", flush=True)
-    tables = [
-        ("Machine", ["what", "value"], [list(item) for item in machine.items()]),
-        ("Workers that share each batch of 100", COLUMNS, list(rows_of(results))),
-    ]
-    failed = [list(item) for item in report.failures(results).items()]
-    tables += [("Not measured", ["contestant", "reason"], failed)] if failed else []
+    table = "Workers that share each batch of 100", COLUMNS, list(rows_of(results))
+    tables = [table, report.not_measured(results)]
     about = f"{options.rounds} rounds of {options.epochs} epochs, one thread to each worker"
     about += processes.disturbances(results.values())
-    report.write("scaling", about, tables, prepare.BUILD, results)
+    report.write("scaling", about, machine, tables, prepare.BUILD, results)
 
 
 if __name__ == "__main__":

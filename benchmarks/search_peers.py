@@ -1,89 +1,216 @@
-"""The same search for digits beside KerasTuner and Optuna: time, epochs trained, what was found.
+"""Searches beside each other: who is first to a good score, and who is ahead in the end.
 
-In each round everybody has another seed.
+Each contestant searches the same space of networks on the same data, and is ended after the same
+time; in each round everybody has another seed. Two problems: the real digits, and a table of 40
+features made here, so that nothing is tuned to digits alone.
 
-    python benchmarks/search_peers.py --rounds=3
+    python benchmarks/search_peers.py --rounds=5 --seconds=100
 
-Writes build/bench/search_peers.md and .json. contestants/search_space.py has the space of networks.
+Writes build/bench/search_peers.md, .json and .png. contestants/search_space.py has the space.
 """
 
 import argparse
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import prepare
 import processes
 import report
 
 FOLDER = Path(__file__).resolve().parent / "contestants"
-EPOCH, MAX_EPOCHS, ETA = 550, 9, 3  # steps; as in contestants/search_space.py
-SEARCH = prepare.BUILD / "search"
+SEARCHES = {  # label: (program, its own flags, colour)
+    "ours, tpe": ("search_ours", [], "#e8710a"),
+    "ours, random": ("search_ours", ["--random"], "#f9ab55"),
+    "Optuna, TPE and Hyperband, 2 processes": ("search_optuna", [], "#4c78a8"),
+    "Ray Tune, ASHA, 2 processes": ("search_ray", [], "#54a24b"),
+    "KerasTuner, Hyperband": ("search_keras_tuner", [], "#9467bd"),
+}
+LEVELS = {"digits": (0.975, 0.980, 0.983), "table": (0.80, 0.83, 0.85)}
 
 
-def ours(project, nb_process, *own):
-    """Our search, as a user types it; --search_seed is added for each round."""
-    flags = ["--model_name=MNIST", "--search=hyperband", f"--nb_process={nb_process}", *own]
-    flags += ["--confirm=0"]  # the peers have none
-    flags += [f"--max_iter={MAX_EPOCHS * EPOCH}", f"--min_iter={EPOCH}", f"--eta={ETA}"]
-    return [sys.executable, project / "main.py", *flags, f"--result_dir={SEARCH}"]
+def follow(command, threads, seconds):
+    """Run a search for so long. Returns {"points": [[seconds, score], ...], one for each epoch}.
+
+    If it ends before, it failed: {"failed": its last line}.
+    """
+    environment = os.environ | dict.fromkeys(processes.THREAD_VARIABLES, str(threads))
+    environment |= {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+    busy, began = processes.busy_seconds(), time.perf_counter()
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    timer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
+    timer.start()
+    points, line = [], ""
+    try:
+        for line in process.stdout:
+            if line.startswith('{"score"'):
+                points.append([time.perf_counter() - began, json.loads(line)["score"]])
+        status = process.wait()
+    finally:
+        timer.cancel()
+    if status != -signal.SIGKILL:
+        return {"failed": f"exit status {status}: {line.strip()[:200]}"}
+    return {"points": points, "busy": None if busy is None else processes.busy_seconds() - busy}
 
 
-def found_by_us(result):
-    """Add what our search folder says to what its process took."""
-    lines = (SEARCH / "ledger.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-    reached = {}
-    for record in sorted(records, key=lambda r: r["until"]):
-        reached[record["trial"]] = record["until"]
-    scores = [r["score"] for r in records if r["score"] is not None]
-    epochs = sum(reached.values()) / EPOCH
-    return result | {"epochs": epochs, "score": max(scores), "trials": len(reached)}
+def make_table(folder):
+    """Write features and labels: a network with random weights says the label, with some noise.
+
+    Features have different scales and depend on each other; a tenth of the labels is wrong.
+    """
+    random = np.random.default_rng(0)
+    features = random.normal(size=(24_000, 40)) @ random.normal(size=(40, 40)) / 40**0.5
+    hidden = np.tanh(features @ random.normal(size=(40, 24)) / 4)
+    labels = (hidden @ random.normal(size=(24, 5))).argmax(axis=1)
+    wrong = random.random(len(labels)) < 0.1
+    labels[wrong] = random.integers(5, size=wrong.sum())
+    for split, rows in {"train": slice(20_000), "valid": slice(20_000, None)}.items():
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        np.save(folder / split / "features.npy", features[rows].astype(np.float32))
+        np.save(folder / split / "labels.npy", labels[rows].astype(np.uint8))
+
+
+def add_model(project, folder):
+    """Give a rendered project the model of the table, as its owner would."""
+    text = (FOLDER / "search_table.py").read_text().replace("FOLDER", repr(str(folder)))
+    (project / "models" / "table.py").write_text(text)
+    registry = project / "models" / "__init__.py"
+    lines = registry.read_text().replace(
+        "import MNIST\n", "import MNIST\n    from models.table import Table\n"
+    )
+    registry.write_text(
+        lines.replace("(LinearRegression, MNIST)", "(LinearRegression, MNIST, Table)")
+    )
+
+
+def best_so_far(result):
+    """Arrays [epochs]: seconds, and the best score until then."""
+    seconds, scores = np.array(result["points"]).T
+    return seconds, np.maximum.accumulate(scores)
+
+
+def reached(result, level):
+    """(seconds, epochs) until a score was reached; infinite if it was not."""
+    seconds, best = best_so_far(result)
+    first = int(np.searchsorted(best, level))
+    return (seconds[first], first + 1) if first < len(best) else (np.inf, np.inf)
+
+
+def rows_of(results, problem, budget):
+    """A row for each search: median seconds to each level, then the score at equal epochs and at
+    the end, with the range over the rounds.
+    """
+    fewest = min(len(r["points"]) for rounds in results.values() for r in rounds)
+    rows = []
+    for label, rounds in results.items():
+        cells = []
+        for level in LEVELS[problem]:
+            times = [reached(result, level)[0] for result in rounds]
+            missed = sum(map(np.isinf, times))
+            text = "-" if np.isinf(median(times)) else f"{median(times):.1f}"
+            cells.append(f"{text} ({missed} never)" if missed else text)
+        curves = [best_so_far(result)[1] for result in rounds]
+        cells.append(f"{median(len(curve) for curve in curves):.0f}")
+        for scores in ([c[fewest - 1] for c in curves], [c[-1] for c in curves]):
+            cells.append(f"{median(scores):.4f} ({min(scores):.4f} - {max(scores):.4f})")
+        rows.append([label, *cells])
+    columns = ["search", *(f"s to {level}" for level in LEVELS[problem]), "epochs"]
+    columns += [f"best after {fewest} epochs", f"after {budget:.0f} s"]
+    return columns, rows
+
+
+def draw(measured, budget, path):
+    """The best score so far against the clock: medians, and bands from least to most."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(measured), figsize=(12, 5), layout="constrained")
+    grid = np.linspace(0, budget, 400)
+    for panel, (problem, results) in zip(np.atleast_1d(panels), measured.items(), strict=True):
+        levels = LEVELS[problem]
+        for label, rounds in results.items():
+            curves = []
+            for result in rounds:
+                seconds, best = best_so_far(result)
+                index = np.searchsorted(seconds, grid, side="right") - 1
+                curves.append(np.where(index < 0, np.nan, best[index]))
+            colour, whole = SEARCHES[label][2], ~np.isnan(curves).any(axis=0)
+            curves = np.array(curves)[:, whole]
+            panel.plot(grid[whole], np.median(curves, axis=0), color=colour, label=label)
+            low, high = curves.min(axis=0), curves.max(axis=0)
+            panel.fill_between(grid[whole], low, high, color=colour, alpha=0.12, linewidth=0)
+        for level in levels:
+            panel.axhline(level, color="0.6", linewidth=0.8, linestyle=":")
+        margin = levels[-1] - levels[0]
+        panel.set_ylim(levels[0] - 2 * margin, levels[-1] + margin / 2)
+        panel.set(title=problem, xlabel="seconds since the start", ylabel="best on valid so far")
+        panel.grid(alpha=0.2)
+    figure.legend(
+        *np.atleast_1d(panels)[0].get_legend_handles_labels(), loc="outside lower left", ncols=3
+    )
+    rounds = len(next(iter(next(iter(measured.values())).values())))
+    figure.suptitle(
+        f"Searches: median of {rounds} seeds, bands from the worst to the best", x=0.01, ha="left"
+    )
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
 
 
 def main():
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=100)
+    parser.add_argument("--only", help="labels that begin with one of these, with commas")
+    parser.add_argument("--problems", default=",".join(LEVELS))
     options = parser.parse_args()
     prepare.BUILD.mkdir(parents=True, exist_ok=True)
     _, project = prepare.template_and_project()
-    data = prepare.real_digits(project)
-    commands = {
-        "ours, 2 processes": ours(project, 2),
-        "ours, 1 process, 1 thread": ours(project, 1, "--threads=1"),
-    }
-    for label, name in (("KerasTuner", "search_keras_tuner"), ("Optuna", "search_optuna")):
-        command = [sys.executable, FOLDER / f"{name}.py", f"--data={data}"]
-        commands[f"{label}, Keras as it comes"] = [*command, "--as_it_comes"]
-        commands[f"{label}, an epoch a call"] = command
-    results = {name: [] for name in commands}
-    for i in range(options.rounds):
-        for name, command in commands.items():
-            shutil.rmtree(SEARCH, ignore_errors=True)
-            if name.startswith("ours"):
-                result = found_by_us(processes.run([*command, f"--search_seed={i}"], 2))
-                result.pop("output")
-            else:
-                whole = processes.run([*command, f"--seed={i}"], 2)
-                lines = whole.pop("output").splitlines()
-                last = json.loads(lines[-1]) if whole["status"] == 0 else {"failed": lines[-1]}
-                result = whole | last
-            results[name].append(result)
-            print(f"round {i + 1}: {name}: {result}", flush=True)
-    machine = [list(item) for item in prepare.machine(2).items()]
-    seconds = report.medians(results, "seconds")
-    rows = []
-    for name in seconds:
-        medians = [report.medians(results, key)[name] for key in ("trials", "epochs", "score")]
-        trials, epochs, score = medians
-        relative = f"{seconds[name] / seconds['ours, 2 processes']:.2f}"
-        cells = [relative, f"{trials:.0f}", f"{epochs:.0f}", f"{score:.4f}"]
-        rows.append([name, *report.spread(results, name, "seconds", 1), *cells])
-    columns = "search,seconds,min - max,others,times ours,trials,epochs,best on valid".split(",")
-    tables = [("Machine", ["what", "value"], machine), ("Search", columns, rows)]
-    about = f"{options.rounds} rounds, at most {MAX_EPOCHS} epochs to a trial, eta {ETA}"
-    report.write("search_peers", about, tables, prepare.BUILD, results)
+    folders = {"digits": prepare.real_digits(project), "table": prepare.BUILD / "table"}
+    shutil.rmtree(folders["table"], ignore_errors=True)
+    make_table(folders["table"])
+    add_model(project, folders["table"])
+    asked = tuple(options.only.split(",")) if options.only else ("",)
+    searches = {n: search for n, search in SEARCHES.items() if n.startswith(asked)}
+    measured, failed = {}, {}
+    for problem in options.problems.split(","):
+        results = measured[problem] = {label: [] for label in searches}
+        for i in range(options.rounds):
+            for label, (program, own, _) in searches.items():
+                command = [sys.executable, FOLDER / f"{program}.py", f"--project={project}", *own]
+                command += [f"--data={folders[problem]}", f"--problem={problem}", f"--seed={i}"]
+                result = follow(command, 2, options.seconds)
+                if not result.get("points"):
+                    failed[label] = result.get("failed", "said nothing in time")
+                    print(f"{problem}, round {i + 1}: {label}: {failed[label]}", flush=True)
+                    continue
+                results[label].append(result)
+                seconds, best = best_so_far(result)
+                about = f"{len(best)} epochs, best {best[-1]:.4f}, first after {seconds[0]:.1f} s"
+                print(f"{problem}, round {i + 1}: {label}: {about}", flush=True)
+        measured[problem] = {label: rounds for label, rounds in results.items() if rounds}
+    tables = [(f"Search: {p}", *rows_of(r, p, options.seconds)) for p, r in measured.items() if r]
+    tables.append(report.not_measured(failed))
+    about = f"{options.rounds} rounds of {options.seconds:.0f} seconds, eta 3"
+    report.write("search_peers", about, tables, prepare.BUILD, measured, 2)
+    draw(measured, options.seconds, prepare.BUILD / "search_peers.png")
 
 
 if __name__ == "__main__":

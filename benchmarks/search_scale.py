@@ -134,18 +134,17 @@ def main():
         for trials, found in results.items()
     ]
     columns = ["trials", "jobs", "ms a job", "growth", "s to go on"]
-    machine = [list(item) for item in prepare.machine(1).items()]
     costs = beyond_training(project)
     cells = [
         [what, *(f"{s:.2f}" for s in (whole, steps, whole - steps))]
         for what, (whole, steps) in costs.items()
     ]
     tables = [
-        ("Machine", ["what", "value"], machine),
         ("Search with a made-up objective", columns, rows),
         ("An epoch of MNIST, seconds", ["job", "whole", "its steps", "beyond"], cells),
     ]
-    report.write("search_scale", "one process", tables, prepare.BUILD, [results, costs])
+    found = [results, costs]
+    report.write("search_scale", "one process", prepare.machine(1), tables, prepare.BUILD, found)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from run import FOLDER
 LOOPS = (
     "project_bare.py",
     "project_stream.py",
+    "project_tf_data.py",
     "keras_stream.py",
     "torch_stream.py --workers=0",
     "torch_stream.py --workers=1",
@@ -57,15 +58,10 @@ def main():
         [*row, f"{waited[row[0]]:.1%}" if row[0] in waited else "-"]
         for row in report.loop_rows(results)
     ]
-    tables = [
-        ("Machine", ["what", "value"], [list(item) for item in machine.items()]),
-        ("Data on the disk", COLUMNS, rows),
-    ]
-    failed = [list(item) for item in report.failures(results).items()]
-    tables += [("Not measured", ["contestant", "reason"], failed)] if failed else []
+    tables = [("Data on the disk", COLUMNS, rows), report.not_measured(results)]
     about = f"{options.rounds} rounds of {options.epochs} epochs, {options.threads} threads"
     about += processes.disturbances(results.values())
-    report.write("streaming", about, tables, prepare.BUILD, results)
+    report.write("streaming", about, machine, tables, prepare.BUILD, results)
 
 
 if __name__ == "__main__":

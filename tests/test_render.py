@@ -25,6 +25,7 @@ FILES = """
 LICENSE
 README.md
 command_line.py
+conditions.py
 data/__init__.py
 data/digit_pictures.py
 data/download.py
@@ -96,15 +97,18 @@ serving/inputs.py
 serving/outputs.py
 serving/pictures.py
 serving/tables.py
+setting.py
 settings.py
 stages.py
 tests/conftest.py
+tests/defects.py
 tests/kills.py
 tests/runs.py
 tests/test_batches.py
 tests/test_branches.py
 tests/test_checkpoints.py
 tests/test_compare.py
+tests/test_conditions.py
 tests/test_divergence.py
 tests/test_every_model.py
 tests/test_imports.py
@@ -117,6 +121,7 @@ tests/test_serving.py
 tests/test_settings.py
 tests/test_streaming.py
 tests/test_verification.py
+tests/test_workers.py
 tests/toy.py
 training/__init__.py
 training/batches.py

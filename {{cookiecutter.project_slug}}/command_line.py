@@ -5,7 +5,8 @@ from typing import Any
 from absl import flags
 
 from models import DEFAULT_MODEL, MODELS, get_model_class
-from settings import RUN_SETTINGS, ConfigError, Setting, nearest
+from setting import ConfigError, Setting, as_text, nearest
+from settings import RUN_SETTINGS
 from training.contract import check_table
 
 STAGES = (
@@ -198,6 +199,8 @@ def print_help(usage: str, model_class: type) -> None:
         print(f"\n{title}:")
         for setting in settings:
             plain = setting.type is bool or setting.default is None
-            default = "" if plain else f"={setting.default}"
-            allowed = f" [{setting.allowed()}]" if setting.allowed() else ""
-            print(f"  --{setting.name + default:<33} {setting.help}{allowed}")
+            default = "" if plain else f"={as_text(setting.default)}"
+            used = f"only with {setting.condition()}" if setting.only_with else ""
+            notes = "; ".join(filter(None, (setting.allowed(), used)))
+            notes = f" [{notes}]" if notes else ""
+            print(f"  --{setting.name + default:<33} {setting.help}{notes}")

@@ -27,6 +27,7 @@ try:
     import command_line
     import stages
     from settings import ConfigError
+    from training import launcher
     from training.messages import fail, one_line, prepare_streams
 except Exception as error:  # in a broken environment, the doctor still says why
     sys.exit(examination.instead_of(error))
@@ -57,4 +58,4 @@ def main(argv: list[str]) -> int:
 
 if __name__ == "__main__":
     prepare_streams()
-    sys.exit(main(sys.argv))
+    launcher.leave(main(sys.argv))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import command_line
+from conditions import check_used
 from models import get_model_class, make_model
 from reports import board
 from serving.export import export_model
@@ -49,6 +50,7 @@ def run(model_class: type, given: dict) -> int:
     config = {"model_name": model_class.__name__} | given
     if not asked:
         complete = model_class.complete(config)  # its errors come before the import of TensorFlow
+        check_used(model_class.hyperparameters, given, complete)
         with launcher.workers(complete, config):
             return train(config)
     parse_step(config.get("step"))  # its error comes before the import of TensorFlow, too

@@ -5,7 +5,8 @@ import sys
 import contest
 
 
-def main(data="device"):
+def main(data="device", prepare=None):
+    """prepare: what is done with the model before it trains."""
     options = contest.arguments()
     sys.path.insert(0, str(options.project))
     from models import make_model
@@ -16,6 +17,8 @@ def main(data="device"):
     epoch_ends = contest.Clock()
     with make_model(config | {"batch_size": contest.BATCH_SIZE, "random_seed": 0}) as model:
         model.prepare_steps()
+        if prepare:
+            prepare(model)
         waited = []
         for epoch in range(1, 2 + options.epochs):
             for _ in advance(model, epoch * contest.STEPS_PER_EPOCH):

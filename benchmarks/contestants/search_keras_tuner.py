@@ -4,52 +4,53 @@ Its own way to several processes needs a chief and tuners as services on ports; 
 share what one has.
 """
 
-import functools
-import json
 import tempfile
 
-import contest
 import keras_tuner
 import search_space as space
 
 
-def build(hp, as_it_comes):
-    widths = {"min_value": space.WIDTHS[0], "max_value": space.WIDTHS[1], "sampling": "log"}
-    rates = {"min_value": space.RATES[0], "max_value": space.RATES[1], "sampling": "log"}
-    return space.build(
-        hp.Int("hidden1", **widths),
-        hp.Int("hidden2", **widths),
-        hp.Float("lr", **rates),
-        hp.Choice("optimizer", list(space.OPTIMIZERS)),
-        as_it_comes,
-    )
+class Network(keras_tuner.HyperModel):
+    """The network of one trial."""
+
+    def __init__(self, options):
+        super().__init__()
+        self.options = options
+        self.data, self.valid = (tuple(space.load(options, split)) for split in ("train", "valid"))
+
+    def build(self, hp):
+        widths = {
+            "min_value": space.WIDTHS[0],
+            "max_value": space.WIDTHS[1],
+            "sampling": "log",
+            "step": 2,
+        }
+        rates = {"min_value": space.RATES[0], "max_value": space.RATES[1], "sampling": "log"}
+        return space.build(
+            self.options.problem,
+            hp.Int("hidden1", **widths),
+            hp.Int("hidden2", **widths),
+            hp.Float("lr", **rates),
+            hp.Choice("optimizer", space.OPTIMIZERS),
+        )
+
+    def fit(self, hp, model, **given):
+        return space.fit(model, self.data, self.valid, lambda epoch, score: None, **given)
 
 
 def main():
-    options = contest.arguments("as_it_comes")
-    images, labels = contest.load(options.data, "train")
-    valid_images, valid_labels = contest.load(options.data, "valid")
+    options = space.arguments()
     with tempfile.TemporaryDirectory() as folder:
         tuner = keras_tuner.Hyperband(
-            functools.partial(build, as_it_comes=options.as_it_comes),
+            Network(options),
             objective="val_accuracy",
-            max_epochs=space.MAX_EPOCHS,
+            max_epochs=space.PROBLEMS[options.problem].epochs,
             factor=space.ETA,
+            hyperband_iterations=space.MOST,
             seed=options.seed,
             directory=folder,
         )
-        tuner.search(
-            contest.as_floats(images),
-            labels,
-            batch_size=contest.BATCH_SIZE,
-            validation_data=(contest.as_floats(valid_images), valid_labels),
-            verbose=0,
-        )
-        trials = tuner.oracle.trials.values()
-        values = [t.hyperparameters.values for t in trials]
-        epochs = sum(v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values)
-        best = max(trial.score for trial in trials if trial.score is not None)
-    print(json.dumps({"epochs": epochs, "score": best, "trials": len(values)}))
+        tuner.search()
 
 
 if __name__ == "__main__":

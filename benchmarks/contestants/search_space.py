@@ -1,35 +1,92 @@
-"""What the searches share: the space of networks and the Keras model for one of them.
+"""What the searches share: two problems, the space of networks, and the Keras model for one.
 
-784-hidden1-hidden2-10 with ReLU, both widths from 16 to 512 on a log scale, learning rate from 1e-4
-to 1 on a log scale, one of three optimizers; batches of 100; accuracy on valid counts. At most
-MAX_EPOCHS epochs to a trial, and one in ETA goes on.
+inputs-hidden1-hidden2-classes with ReLU, both widths powers of two from 16 to 512, learning
+rate from 1e-4 to 1 on a log scale, one of three optimizers; batches of 100; accuracy on valid counts.
+A search trains at most so many epochs a trial, and one in ETA goes on. It says what it found after
+each epoch, as a line of JSON, and has no end: its referee ends it.
 """
 
-import keras
+import functools
+import json
+from typing import NamedTuple
 
-MAX_EPOCHS, ETA = 9, 3
-WIDTHS, RATES = (16, 512), (1e-4, 1.0)
-OPTIMIZERS = {
-    "sgd": lambda lr: keras.optimizers.SGD(lr),
-    "momentum": lambda lr: keras.optimizers.SGD(lr, momentum=0.9),
-    "adam": lambda lr: keras.optimizers.Adam(lr),
-}
+import contest
+import numpy as np
+
+ETA = 3
+WIDTHS, POWERS, RATES = (16, 512), (4, 9), (1e-4, 1.0)
+MOST = 10**4  # trials, of a search that must be given a number
 
 
-def build(hidden1, hidden2, lr, optimizer, as_it_comes):
-    """A compiled model, as it comes or with an epoch in one call, which is Keras' fastest here."""
+class Problem(NamedTuple):
+    """What a search is about; steps: of one epoch, with batches of 100."""
+
+    inputs: int
+    classes: int
+    epochs: int
+    steps: int
+
+
+PROBLEMS = {"digits": Problem(784, 10, 9, 550), "table": Problem(40, 5, 27, 200)}
+OPTIMIZERS = ["sgd", "momentum", "adam"]
+
+
+def arguments(*own):
+    """The command line of a search."""
+    return contest.arguments(*own, problem=list(PROBLEMS))
+
+
+def load(options, split):
+    """Inputs float32 [n, inputs] and labels of one split."""
+    if options.problem == "digits":
+        images, labels = contest.load(options.data, split)
+        return contest.as_floats(images), labels
+    return (np.load(options.data / split / f"{name}.npy") for name in ("features", "labels"))
+
+
+def tell(score):
+    """Tell the referee what a trial reached after an epoch."""
+    print(json.dumps({"score": float(score)}), flush=True)
+
+
+def build(problem, hidden1, hidden2, lr, optimizer):
+    """A compiled model, with an epoch in one call, which is Keras' fastest here."""
+
+    import keras  # takes seconds, and not every search needs it
 
     def dense(fan_in, units, activation=None):
         initializer = keras.initializers.TruncatedNormal(stddev=fan_in**-0.5)
         return keras.layers.Dense(units, activation, kernel_initializer=initializer)
 
-    hidden = [dense(784, hidden1, "relu"), dense(hidden1, hidden2, "relu")]
-    model = keras.Sequential([keras.Input([784]), *hidden, dense(hidden2, 10)])
+    optimizers = {
+        "sgd": keras.optimizers.SGD,
+        "momentum": functools.partial(keras.optimizers.SGD, momentum=0.9),
+        "adam": keras.optimizers.Adam,
+    }
+    inputs, classes, _, steps = PROBLEMS[problem]
+    hidden = [dense(inputs, hidden1, "relu"), dense(hidden1, hidden2, "relu")]
+    model = keras.Sequential([keras.Input([inputs]), *hidden, dense(hidden2, classes)])
     model.compile(
-        optimizer=OPTIMIZERS[optimizer](lr),
+        optimizer=optimizers[optimizer](lr),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        # Compiling each of the shapes with XLA takes longer than it saves.
-        **({} if as_it_comes else {"steps_per_execution": 550, "jit_compile": False}),
+        steps_per_execution=steps,
+        jit_compile=False,  # compiling each of the shapes with XLA takes longer than it saves
     )
     return model
+
+
+def fit(model, data, valid, after, callbacks=(), **options):
+    """Train, and tell the referee of every epoch; then call `after(epoch, score)`, epochs from 1.
+
+    data and valid: (inputs, labels).
+    """
+    import keras
+
+    def end_of_epoch(epoch, logs):
+        tell(logs["val_accuracy"])
+        after(epoch + 1, logs["val_accuracy"])
+
+    report = keras.callbacks.LambdaCallback(on_epoch_end=end_of_epoch)
+    options |= {"batch_size": contest.BATCH_SIZE, "verbose": 0, "validation_data": valid}
+    return model.fit(*data, callbacks=[*callbacks, report], **options)

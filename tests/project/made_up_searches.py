@@ -68,7 +68,7 @@ def made_up_search(path, executor, **changed):
 
 def follow(folder, executor, display):
     """Run a search until the executor has it stopped. Returns whether it is complete."""
-    for snapshot in run(folder, MODELS["MNIST"], executor):
+    for snapshot in run(folder, MODELS[folder.settings["model_name"]], executor):
         display.show(snapshot)
         if executor.stopped():
             return False

@@ -20,9 +20,10 @@ COMMON = """
     batch_size best beta1 beta2 board clip_norm compare confirm data debug decay_rate decay_steps
     deterministic device doctor dry_run eta eval_every eval_examples evaluate executor export
     fixed_params force format from_checkpoint fullsearch help infer input jit
-    keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_hours max_iter max_to_keep min_iter
-    model_name momentum nb_process nb_replicas nb_workers optimizer output patience plot port
-    promote random_seed ranges ray_address result_dir save_checkpoint_secs save_every search
+    keep_checkpoint_every_n_hours log_every lr lr_points lr_schedule max_hours max_iter
+    max_to_keep min_iter model_name momentum nb_process nb_replicas nb_workers optimizer output
+    patience plot port
+    promote random_seed ranges ray_address result_dir sampler save_checkpoint_secs save_every search
     search_seed sort_by step threads trace_every trials try verify warmup_steps weight_decay
     worker_timeout
 """.split()
@@ -55,6 +56,13 @@ def test_every_hyper_parameter_stands_in_the_documents_with_its_default(name):
     for setting in MODELS[name].hyperparameters:
         row = rf"^\| `{setting.name}` \|.*`{re.escape(str(setting.default))}`.*\|$"
         assert re.search(row, page, re.M), f"{setting.name} of {name}"
+
+
+def test_help_says_with_what_a_flag_goes(shell):
+    _, output, _ = shell("--help")
+    used = r"from 0 to 0\.9999; only with --optimizer=momentum"
+    assert re.search(rf"--momentum=0\.9 .* \[{used}\]", output)
+    assert re.search(r"--decay_rate=0\.1 .*; only with --lr_schedule=step\]", output)
 
 
 def test_h_is_help(shell):
@@ -101,6 +109,10 @@ def test_help_comes_without_loading_tensorflow():
         ("--log_dir=R", ["here it is --result_dir"]),
         ("--model_name=MNIST --input_data_dir=D", ["here it is the model's method inputs"]),
         ("--hidden1=3", ["--hidden1", "a flag of MNIST"]),
+        ("--optimizer=sgd --momentum=0.5", ["--momentum=0.5", "--optimizer=momentum, not sgd"]),
+        ("--beta1=0.9", ["--beta1=0.9 goes with --optimizer=adam, not sgd"]),
+        ("--decay_steps=9", ["--decay_steps=9 goes with --lr_schedule=cosine or step, not const"]),
+        ("--lr_schedule=cosine --decay_rate=0.5", ["--lr_schedule=step, not cosine"]),
         ("--lr", ["lr"]),
         ("train", ["'train'", "--name=value"]),
         ("--lr 1 stray", ["'stray'"]),
@@ -203,6 +215,16 @@ def test_a_run_is_inferred_from_and_evaluated_and_recorded_once(shell, line_run)
     records = records_of(folder / "metrics.jsonl")
     assert [(r["step"], r["split"]) for r in records[len(before) :]] == [(0, "test")]
     assert_refused(shell("--infer", f"--result_dir={folder}", "--input=two"), "--input=two")
+
+
+def test_what_is_best_known_may_hold_what_a_flag_makes_useless(shell, results):
+    flags = ["--model_name=MNIST", "--best", "--fake_data", "--max_iter=1", "--jit=off"]
+    assert shell(*flags, "--lr_schedule=constant", "--optimizer=sgd")[0] == 0
+    (page,) = results.glob("MNIST/*/report.html")
+    assert "decay_steps" in MODELS["MNIST"].get_best_config()
+    assert "--decay_steps" not in page.read_text(encoding="utf-8")
+    status, _, errors = shell(*flags, "--lr_schedule=constant", "--decay_steps=9")
+    assert status == 2 and "--decay_steps=9 goes with" in errors
 
 
 def test_every_bundled_model_has_a_best_known_configuration(shell):

@@ -234,7 +234,18 @@ def test_what_a_model_gives_wrongly_is_named_with_its_method(monkeypatch, method
         (Setting("step", int, 2, ""), "the name step is taken"),
         (Setting("search", int, 2, ""), "the name search is taken"),
         (Setting("lr", float, 2.0, ""), "the name lr is taken"),
-        (Setting("layers", list, [1, 2], ""), "layers is of type list, not of int, float, str, bo"),
+        (
+            Setting("layers", list, [1, 2], ""),
+            "layers is of type list, not of .*, list\\[int\\]",
+        ),
+        (Setting("layers", list[int], (1, 2), ""), "layers has the default .*, which is no list"),
+        (Setting("layers", list[int], [1, 0], "", 1), "the default --layers=1,0 is not allowed"),
+        (Setting("layers", list[int], [1], "", lengths=(2, 3)), "--layers=1 .* 2 to 3 integers"),
+        (Setting("layers", list[str], ["a"], ""), "layers is a list of str without choices"),
+        (Setting("layers", int, 2, "", lengths=(1, 2)), "layers is no list, and has lengths"),
+        (Setting("rate", int, 2, "", only_with=("later", 1)), "rate has only_with, .* before it"),
+        (Setting("rate", int, 2, "", only_with=("lr",)), "rate has only_with, .* it is .'lr',"),
+        (Setting("rate", int, 2, "", only_with=("optimizer", "x")), "cannot be: --optimizer=x is"),
     ],
 )
 def test_a_line_of_the_table_that_cannot_work_is_named(monkeypatch, shell, setting, message):
@@ -246,6 +257,25 @@ def test_a_line_of_the_table_that_cannot_work_is_named(monkeypatch, shell, setti
     if setting.name != "search":  # a flag of the shell only
         with pytest.raises(ValueError, match=message):
             Line({})
+
+
+@pytest.mark.parametrize(
+    "constraint, message",
+    [
+        (("lr", "<"), "is not two numbers of the table with a sign between them"),
+        (("lr", "<", 3), "is not two numbers of the table"),
+        (("lr", "below", "batch_size"), "batch_size.*; <, <=, >, >=, ==, !=$"),
+        (("lr", "<", "optimizer"), "is not two numbers of the table"),
+        (
+            ("batch_size", "<", "lr"),
+            "the defaults --batch_size=100 and --lr=0.5 do not go",
+        ),
+    ],
+)
+def test_a_constraint_that_cannot_be_kept_is_named(monkeypatch, constraint, message):
+    monkeypatch.setattr(Line, "constraints", (constraint,))
+    with pytest.raises(ValueError, match=f"Line.constraints: .*{message}"):
+        Line({})
 
 
 def only_when_training(self, batch, training):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 
@@ -9,8 +10,12 @@ import numpy as np
 import pytest
 from runs import digests, train
 
+import command_line
+from hpsearch import fullsearch
+from hpsearch.search_settings import search_settings
 from models import MODELS, make_model
 from serving.inputs import read_inputs
+from settings import Setting
 from training.files import PROJECT
 
 STEPS = {"ConvNet": 30, "CircleGAN": 300, "Signs": 60}
@@ -67,7 +72,7 @@ def write_houses(folder):
 
 
 def test_the_page_holds_the_recipes():
-    assert len(RECIPES) == 10
+    assert len(RECIPES) == 11
 
 
 def test_recipes_are_as_ruff_wants_them(tmp_path):
@@ -108,6 +113,32 @@ def test_a_recipe_learns_and_resumes_to_the_same_bits(registered, tmp_path, name
     train(config | {"result_dir": other, "random_seed": 2}, until=steps // 3)
     right, found = digests(tmp_path / "straight"), digests(tmp_path / "paused")
     assert found.pop(steps // 3) not in digests(tmp_path / "other").values() and found == right
+
+
+def test_a_model_of_any_depth_is_searched_as_the_page_says(
+    registered, shell, tmp_path, monkeypatch
+):
+    registered("Deep")
+    name = Setting("model_name", str, "Deep", "")
+    others = tuple(setting for setting in command_line.SHELL if setting.name != name.name)
+    monkeypatch.setattr(command_line, "SHELL", (name, *others))
+    page = GUIDE.read_text(encoding="utf-8")
+    train_it, search_it = re.findall(r"^python main.py (--model_name=Deep .*)$", page, re.M)
+    line = [*shlex.split(train_it), "--max_iter=20", "--jit=off"]
+    status, _, errors = shell(*line, f"--result_dir={tmp_path / 'run'}")
+    assert status == 0, errors
+    with make_model({"result_dir": str(tmp_path / "run")}) as model:
+        weights = model.weights().items()
+        shapes = [array.shape for name, array in weights if name.endswith("/weights")]
+        assert shapes == [(2, 64), (64, 64), (64, 16), (16, 1)] and model.config["dropout"] == 0.1
+    model_class, given = command_line.parse(["main.py", *shlex.split(search_it)])
+    options = {s.name: given.get(s.name, s.default) for s in command_line.SEARCH}
+    asked = search_settings(model_class, given, options)
+    (random_search,) = fullsearch.brackets(model_class, asked, [])
+    drawn = list(random_search.trials.values())
+    assert len(drawn) == 6 and {n for c in drawn for n in c["hidden"]} <= {8, 16, 32, 64}
+    assert {config["dropout"] == 0.2 for config in drawn} == {True, False}
+    assert all(config["dropout"] == 0.2 for config in drawn if config["net"] == "plain")
 
 
 def test_the_example_of_a_test_passes(registered, tmp_path):

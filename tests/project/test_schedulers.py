@@ -4,10 +4,12 @@ import random
 
 import pytest
 
+from command_line import SEARCH
 from hpsearch import confirmation, fullsearch, hyperband, learningrate
 from hpsearch.halving import Bracket, best_first, pending
 from hpsearch.randomsearch import configurations
-from models import MODELS
+from hpsearch.search_settings import search_settings
+from models import MODELS, ConfigError
 
 MNIST = MODELS["MNIST"]
 
@@ -171,10 +173,58 @@ def test_the_number_of_trials_points_and_the_ranges_are_those_of_the_settings():
 
 
 def test_a_range_leaves_what_else_is_drawn_as_it_is():
-    free = configurations(MNIST, 0, range(4))
-    ranged = configurations(MNIST, 0, range(4), {}, {"momentum": [0.5, 0.99]})
+    free = configurations(MNIST, 0, range(20))
+    ranged = configurations(MNIST, 0, range(20), {}, {"momentum": [0.5, 0.99]})
     assert all(0.5 <= config["momentum"] <= 0.99 for config in ranged.values())
     assert free == {i: config | {"momentum": 0.9} for i, config in ranged.items()} != ranged
+    for config in ranged.values():  # it is drawn where it is used
+        assert (config["momentum"] == 0.9) == (config["optimizer"] != "momentum")
+    seen = {config["hidden1"] for config in ranged.values()}
+    assert seen <= {16, 32, 64, 128, 256, 512} and len(seen) > 3
+    seen = configurations(MNIST, 0, range(20), {}, {"hidden1": [24, 100]})
+    assert {config["hidden1"] for config in seen.values()} == {24, 48, 96}
+
+
+class Narrowing(MNIST):
+    constraints = (("hidden2", "<=", "hidden1"),)
+
+
+def test_what_breaks_a_constraint_is_not_trained():
+    """What the search began with, too, if what is fixed makes it break one."""
+
+    def brackets(*rankings, **changed):
+        given = settings("random", trials=9, **changed)
+        return fullsearch.brackets(Narrowing, given, rankings)
+
+    drawn = brackets(fixed_params={"hidden1": 16})[0].trials
+    assert len(drawn) == 9 and {config["hidden2"] for config in drawn.values()} == {16}
+    again = brackets(drawn, fixed_params={"hidden1": 16})
+    assert len(again) == 3 and all(len(b.trials) == 3 and -1 not in b.trials for b in again)
+    again = brackets(drawn, fixed_params={"hidden1": 32})
+    assert all(len(bracket.trials) == 4 and -1 in bracket.trials for bracket in again)
+    Rising = type("Rising", (MNIST,), {"constraints": (("lr", ">", "weight_decay"),)})
+    given = settings("lr", lr_points=3, fixed_params={"weight_decay": 0.1})
+    (grid,) = fullsearch.brackets(Rising, given, [])
+    assert [config["lr"] for config in grid.trials.values()] == [1.0] and grid.rungs == [(1, 81)]
+
+
+def test_a_search_that_no_constraint_allows_is_refused_before_it_starts():
+    options = {s.name: s.default for s in SEARCH}
+
+    def asked(kind, **fixed):
+        return search_settings(Narrowing, {"search": kind} | fixed, options)
+
+    assert asked("random", hidden1=16)["fixed_params"] == {"hidden1": 16}
+    with pytest.raises(ConfigError, match="none of 1000 .* --hidden2=64 and --hidden1=8"):
+        asked("random", hidden1=8, hidden2=64)
+    with pytest.raises(ConfigError, match="^--hidden2=32 and --hidden1=16 do not go together"):
+        asked("lr", hidden1=16)
+
+
+def test_without_what_the_search_began_with_the_best_mean_wins():
+    ledger = Scores([0.5, 0.5], [0.2, 0.9], [0.5, 0.7])
+    assert ledger.order() == [0, 2, 1]
+    assert ledger.order(base={"lr": 9}) == [2, 1, 0]
 
 
 def test_the_seeds_of_a_confirmation_are_new_distinct_and_follow_from_the_searchs():
@@ -220,8 +270,8 @@ class Scores:
         record |= {"valid": {"loss": score}, "weights_sha256": f"{trial} {seed}"}
         self.records[trial, 9, seed] = record | ({} if seed is None else {"seed": seed})
 
-    def order(self):
-        self.results = confirmation.results(self.confirming, self)
+    def order(self, base={"lr": 0}):  # noqa: B006
+        self.results = confirmation.results(self.confirming, base, self)
         return [result["hyperparameters"]["lr"] for result in self.results]
 
 

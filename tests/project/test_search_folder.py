@@ -21,12 +21,12 @@ from command_line import SEARCH, parse
 from hpsearch import search
 from hpsearch.display import Display, print_best
 from hpsearch.ledger import Outcome
-from hpsearch.page import write_search_page
-from hpsearch.picture import draw
+from hpsearch.page import table_of_the_best, write_search_page
+from hpsearch.picture import draw, plotted
 from hpsearch.search import SearchFolder
 from hpsearch.search_settings import search_settings
 from models import MODELS
-from settings import ConfigError
+from settings import ConfigError, Setting, optimization
 from training import processors
 from training.files import PROJECT
 
@@ -305,7 +305,7 @@ def test_each_trial_of_a_confirmation_has_its_own_seed_and_folder(tmp_path, caps
         ('--search=random --lr=0.1 --fixed_params={"lr":1}', ["--lr=0.1", "--fixed_params, too"]),
         ("--promote", ["--promote needs --result_dir=R, the folder of a search"]),
         ("--force", ["--force goes with --promote"]),
-        ("--search=lr --trials=3", ["--trials goes with --search=random"]),
+        ("--search=lr --trials=3", ["--trials goes with --search=random or --search=hyperband"]),
         ("--search=random --lr_points=3", ["--lr_points goes with --search=lr or --fullsearch"]),
         ("--search=lr --lr_points=1", ["--lr_points=1", "from 2"]),
         ("--search=random --ranges=[1]", ["--ranges=[1] is not of type dict"]),
@@ -320,6 +320,30 @@ def test_each_trial_of_a_confirmation_has_its_own_seed_and_folder(tmp_path, caps
         ('--search=random --ranges={"optimizer":"sgd"}', ["optimizer is sgd, not a list"]),
         ('--search=random --lr=1 --ranges={"lr":[1,2]}', ["lr is fixed at 1"]),
         ('--search=lr --ranges={"beta1":[0.1,0.2]}', ["--search=lr does not search beta1"]),
+        (
+            "--search=random --optimizer=sgd --momentum=0.5",
+            ["--momentum goes with", "no trial has"],
+        ),
+        (
+            "--search=lr --momentum=0.5",
+            ["--momentum goes with --optimizer=momentum, which"],
+        ),
+        (
+            "--search=random --decay_rate=0.5",
+            ["--decay_rate goes with --lr_schedule=step, which"],
+        ),
+        (
+            '--search=random --fixed_params={"optimizer":"adam","momentum":0.5}',
+            ["--fixed_params: momentum goes with --optimizer=momentum, which no trial has"],
+        ),
+        (
+            '--search=random --ranges={"optimizer":["sgd","adam"],"momentum":[0.5,0.9]}',
+            ["--ranges: momentum goes with --optimizer=momentum, which no trial has"],
+        ),
+        (
+            '--model_name=MNIST --search=random --ranges={"hidden1":[20,30]}',
+            ["--ranges: hidden1 has one value only; use --hidden1=20"],
+        ),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(shell, flags, words, results):
@@ -422,7 +446,7 @@ def page_of(path, **changed):
 
 @pytest.mark.parametrize("kind", ["random", "hyperband", "lr", "fullsearch"])
 def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(kind, tmp_path):
-    text, best, asked = page_of(tmp_path / "search", search=kind, fixed_params={"beta1": 0.8})
+    text, best, asked = page_of(tmp_path / "search", search=kind, fixed_params={"batch_size": 50})
     text = html.unescape(text)
     assert f"Winner: trial {best['trial']:04} with {best['mean']:.6g}" in text
     again, promote, winner = (
@@ -438,6 +462,46 @@ def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(
     table = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}
     chosen = table | {n: v for n, v in parse(winner)[1].items() if n in table}
     assert chosen == best["hyperparameters"] and parse(promote)[1]["promote"]
+
+
+class Deep(MODELS["MNIST"]):
+    """With layers of any number, and a rate that goes with one of two kinds."""
+
+    hyperparameters = (
+        *optimization(lr=0.3, batch_size=100, decay_steps=100),
+        Setting("hidden", list[int], [8, 4], "widths", 1, 64, search=(4, 8), lengths=(1, 3)),
+        Setting("dropout", float, 0.2, "part", 0, 1, search=(0.3, 0.6),
+                only_with=("optimizer", "adam")),
+    )  # fmt: skip
+
+
+def test_a_search_shows_lists_and_only_what_a_trial_uses(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(MODELS, "Deep", Deep)
+    base = {setting.name: setting.default for setting in Deep.hyperparameters}
+    asked = {"model_name": "Deep", "search": "random", "base": base}
+    drawn = []
+    monkeypatch.setattr("hpsearch.picture.draw_values", lambda panel, *about: drawn.append(about))
+    made_up_search(tmp_path / "search", MadeUp(0), **asked)
+    with SearchFolder(settings(**asked), tmp_path / "search") as folder:
+        best = read(folder.path, "best.json")
+        draw(folder, best)
+        capsys.readouterr()
+        print_best(folder, best)
+        records = [record["hyperparameters"] for record in folder.ledger.records.values()]
+        rows, head = table_of_the_best(folder, best)
+    assert [name for name, *_ in drawn] == [
+        "lr", "optimizer", "len(hidden)", "hidden[0]", "hidden[1]", "hidden[2]", "dropout"
+    ]  # fmt: skip
+    assert head[3:] == ["lr", "optimizer", "hidden", "dropout"]
+    shown = {(row[4], bool(row[6])) for row in rows}
+    assert shown == {("sgd", False), ("momentum", False), ("adam", True)}
+    assert {row[5] for row in rows} <= {",".join(map(str, config["hidden"])) for config in records}
+    assert re.search(r" adam +[48,5-7]+ +0\.\d+ ", capsys.readouterr().out)
+    assert plotted("Deep", base) == {
+        **{n: v for n, v in base.items() if n in ("lr", "optimizer", "lr_schedule", "warmup_steps",
+                                                  "clip_norm", "weight_decay", "batch_size")},
+        "len(hidden)": 2, "hidden[0]": 8, "hidden[1]": 4,
+    }  # fmt: skip
 
 
 @needs_chromium

@@ -12,6 +12,7 @@ from runs import curves, metrics, train
 from toy import Toy
 
 from models import MODELS, make_model
+from settings import Setting
 from training.evaluation import arrays_of
 from training.files import PROJECT
 
@@ -52,6 +53,27 @@ def test_curves_and_variables_are_recorded(finished):
         "summaries/points": evaluated,
         "summaries/twice_the_loss": evaluated,
     }
+
+
+class Deep(Toy):
+    hyperparameters = (
+        *Toy.hyperparameters, Setting("hidden", list[int], [8, 4], "widths", 1, 64)
+    )  # fmt: skip
+
+
+def test_the_hparams_page_gets_what_is_used_and_a_list_as_its_flag(small, tmp_path, monkeypatch):
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    monkeypatch.setitem(MODELS, "Deep", Deep)
+    train(small | {"model_name": "Deep", "max_iter": 2, "optimizer": "momentum"})
+    found = {}
+    for event in events(tmp_path / "run" / "valid"):
+        for value in event.summary.value:
+            data = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+            found |= dict(data.session_start_info.hparams)
+    assert found["hidden"].string_value == "8,4" and found["momentum"].number_value == 0.9
+    names = {setting.name for setting in Deep.hyperparameters} | {"model_name", "random_seed"}
+    assert names - set(found) == {"beta1", "beta2", "decay_steps", "decay_rate"}
 
 
 def test_curves_have_the_values_of_the_records_and_of_the_model(finished, small):

@@ -10,6 +10,7 @@ from command_line import SEARCH
 from hpsearch import tpe
 from hpsearch.search_settings import search_settings
 from models import MODELS
+from settings import Setting, optimization
 
 MNIST = MODELS["MNIST"]
 OPTIONS = {setting.name: setting.default for setting in SEARCH}
@@ -76,6 +77,24 @@ def test_a_tried_value_outside_the_range_counts_as_the_nearest_within_it():
     assert tpe.as_drawn(few, {}, BASE | {"optimizer": "sgd"}) is not None
 
 
+def test_of_a_grid_a_list_and_a_condition_the_nearest_values_count():
+    table = (
+        *optimization(lr=0.3, batch_size=100, decay_steps=100),
+        Setting("width", int, 32, "", 1, 512, search=(16, 512), scale="log", step=2),
+        Setting("hidden", list[int], [8, 4], "", 1, 64, search=(4, 8), lengths=(1, 3)),
+        Setting(
+            "dropout", float, 0.2, "", 0, 1, search=(0.3, 0.6), only_with=("optimizer", "adam")
+        ),
+    )
+    base = {setting.name: setting.default for setting in table}
+    params, _ = tpe.as_drawn(table, {}, base | {"width": 70, "hidden": [5, 64]})
+    assert (params["width"], params["len(hidden)"]) == (2, 2)  # the third of 16, 32, 64
+    assert (params["hidden[0]"], params["hidden[1]"]) == (5, 8) and "hidden[2]" not in params
+    assert "dropout" not in params
+    params, _ = tpe.as_drawn(table, {}, base | {"optimizer": "adam"})
+    assert params["dropout"] == 0.3
+
+
 def test_the_rest_of_a_tried_configuration_is_what_the_search_begins_with(best):
     best(BASE)
     found = of({"momentum": 0.5, "hidden1": 64}, **{"try": [{"lr": 0.2}, {"hidden1": 64}]})
@@ -112,6 +131,7 @@ def test_a_best_that_is_promoted_later_leaves_a_search_and_its_folder_as_they_ar
         ("--try=[3]", ["--try: 3 is not a configuration"]),
         ('--try={"lrr":1}', ["--try: lrr is not a hyper-parameter; there are lr"]),
         ('--try=[{"lr":1},{"lr":-1}]', ["--try: --lr=-1", "from 1e-09"]),
+        ('--try={"momentum":0.5}', ["--try: --momentum=0.5 goes with", "not sgd"]),
         ('--try={"lr":0.1} --lr=0.2', ["--try: lr is fixed at 0.2"]),
     ],
 )

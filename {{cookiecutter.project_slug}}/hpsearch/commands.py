@@ -38,7 +38,7 @@ def search(model_class, given: dict, options: dict) -> int:
             with (
                 executor,
                 StopSignals() as stop,  # after Ray, which takes SIGTERM for itself
-                Display(folder.ledger) as display,
+                Display(folder.ledger, settings["model_name"]) as display,
             ):
                 snapshots = run(folder, model_class, executor)
                 reason = follow(snapshots, stop, display, watch, options["max_hours"])

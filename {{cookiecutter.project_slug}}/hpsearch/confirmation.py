@@ -31,16 +31,22 @@ def other_seeds(search_seed: int, count: int) -> list[int]:
 
 
 def brackets(
-    base: dict[str, Any], ranked: dict[int, dict[str, Any]], seeds: list[int], max_iter: int
+    base: dict[str, Any] | None,
+    ranked: dict[int, dict[str, Any]],
+    seeds: list[int],
+    max_iter: int,
 ) -> list[Bracket]:
     """A bracket for each seed: what the search began with and the three best others, to the end.
 
-    base: what the search began with; ranked: {number: hyper-parameters} of its trials, the best
-    first. They keep their numbers; what the search began with has BASE, if it is none of them.
+    base: what the search began with, None if the model's constraints forbid it; ranked: {number:
+    hyper-parameters} of its trials, the best first. They keep their numbers; what the search began
+    with has BASE, if it is none of them.
     """
-    candidates = {next((n for n in ranked if ranked[n] == base), BASE): base}
+    number = next((n for n in ranked if ranked[n] == base), BASE)
+    candidates = {} if base is None else {number: base}
+    most = len(candidates) + BEST
     for number, hyperparameters in ranked.items():
-        if len(candidates) <= BEST and hyperparameters not in candidates.values():
+        if len(candidates) < most and hyperparameters not in candidates.values():
             candidates[number] = hyperparameters
     rung = len(candidates), max_iter
     return [Bracket(f"confirmation {i}", candidates, [rung], s) for i, s in enumerate(seeds, 1)]
@@ -68,27 +74,27 @@ def over_seeds(shown: Record, records: list[Record]) -> dict[str, Any]:
     }
 
 
-def results(confirming: list[Bracket], ledger: Ledger) -> list[dict]:
+def results(confirming: list[Bracket], base: dict[str, Any], ledger: Ledger) -> list[dict]:
     """What each candidate reached, as over_seeds, the winner first.
 
-    confirming: as from brackets. Those that are clearly better than what the search began with come
-    first, then that, then the others, each by their means. A candidate that could not be trained to
-    the end with each seed is left out.
+    confirming: as from brackets; base: what the search began with. Those that are clearly better
+    than that come first, then that, then the others, each by their means. A candidate that could
+    not be trained to the end with each seed is left out.
     """
-    found, base, ((_, until),) = [], None, confirming[0].rungs
-    for i, trial in enumerate(confirming[0].trials):  # what the search began with is the first
+    found, began, ((_, until),) = [], None, confirming[0].rungs
+    for trial in confirming[0].trials:
         records = [ledger.records[trial, until, bracket.seed] for bracket in confirming]
         if any(record["score"] is None for record in records):
             continue
         found.append(over_seeds(ledger.records.get((trial, until, None), records[0]), records))
-        base = base if i else found[-1]
+        began = found[-1] if records[0]["hyperparameters"] == base else began
     means = {i: result["mean"] for i, result in enumerate(found)}
     by_mean = [found[i] for i in best_first(means, ledger.direction)]
-    if base is None:
+    if began is None:
         return by_mean
-    better = [result for result in by_mean if clearly_better(result, base, ledger.direction)]
-    others = [result for result in by_mean if result not in (base, *better)]
-    return [*better, base, *others]
+    better = [result for result in by_mean if clearly_better(result, began, ledger.direction)]
+    others = [result for result in by_mean if result not in (began, *better)]
+    return [*better, began, *others]
 
 
 def clearly_better(result: dict, base: dict, direction: str) -> bool:

@@ -11,26 +11,38 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from conditions import used
 from hpsearch.halving import Bracket, Job
 from hpsearch.ledger import TRAINED, Ledger, Record, named, run_name
 from hpsearch.search import Snapshot
+from models import MODELS
 from training.messages import duration, format_value, format_values
 
 log = logging.getLogger(__name__)
 SHOWN = 10  # of the best, at the end
 
 
+def in_use(model_name: str, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """Hyper-parameters as they are used: None for one that is not, by the model's table."""
+    table = MODELS[model_name].hyperparameters if model_name in MODELS else ()
+    unused = {setting.name for setting in table} - used(table, hyperparameters)
+    return {name: None if name in unused else v for name, v in hyperparameters.items()}
+
+
 def varying(configs: list[dict]) -> list[str]:
-    """The names of the hyper-parameters that have more than one value."""
-    names = configs[0] if configs else []
-    return [name for name in names if len({config.get(name) for config in configs}) > 1]
+    """The names of the hyper-parameters that have more than one value beside None."""
+    values = {}
+    for config in configs:
+        for name, value in config.items():
+            values.setdefault(name, set()).add(repr(value))  # a list is in no set
+    return [name for name in values if len(values[name] - {repr(None)}) > 1]
 
 
 class Display:
-    """`with Display(ledger) as display: display.show(snapshot)`."""
+    """`with Display(ledger) as display: display.show(snapshot)`; model_name: of the trials."""
 
-    def __init__(self, ledger: Ledger):
-        self.ledger = ledger
+    def __init__(self, ledger: Ledger, model_name: str = ""):
+        self.ledger, self.model_name = ledger, model_name
         self.brackets: dict[str, Bracket] = {}
         self.running: list[Job] = []
         self.began, self.steps = time.monotonic(), 0  # of the jobs that have ended since then
@@ -52,7 +64,7 @@ class Display:
         self.running = snapshot.running
         if snapshot.brackets[0].name not in self.brackets:  # a pass begins
             drawn = [c for b in snapshot.brackets for c in b.trials.values() if c]
-            self.names = varying(drawn)
+            self.names = varying([in_use(self.model_name, config) for config in drawn])
             self.brackets |= {bracket.name: bracket for bracket in snapshot.brackets}
         for record in snapshot.ended:
             self.show_ended(record)
@@ -67,7 +79,8 @@ class Display:
         what = f"score {format_value(record['score'])}"
         if record["state"] != TRAINED:
             what = f"{record['state']}: {record['reason']}"
-        values = {name: record["hyperparameters"][name] for name in self.names}
+        config = in_use(self.model_name, record["hyperparameters"])
+        values = {name: config[name] for name in self.names if config[name] is not None}
         values |= {"random_seed": record["seed"]} if "seed" in record else {}
         values = f" ({format_values(values)})" if values else ""
         log.info(f"Trial {named(record['trial'])} at step {record['until']}: {what}{values}")
@@ -115,7 +128,8 @@ def print_best(folder, best: dict, is_complete: bool = True) -> None:
     """
     objective = folder.settings["objective"][0]
     records, confirmed = list(folder.ledger.records.values()), best["confirmed"]
-    names = varying([record["hyperparameters"] for record in records])
+    model_name = folder.settings["model_name"]
+    names = varying([in_use(model_name, record["hyperparameters"]) for record in records])
     table = Table(box=box.SIMPLE_HEAD)
     columns = ["mean", "spread"] if confirmed else []
     for name in ("trial", objective, *columns, *names):
@@ -124,7 +138,8 @@ def print_best(folder, best: dict, is_complete: bool = True) -> None:
     for row in best_trials(folder.ledger, best):
         score = "-" if row["score"] is None else format_value(row["score"])
         means = ["" if row["mean"] is None else format_value(row["mean"]), spread(row)]
-        values = [format_value(row["hyperparameters"][name]) for name in names]
+        config = in_use(model_name, row["hyperparameters"])
+        values = ["" if config[name] is None else format_value(config[name]) for name in names]
         run = str(folder.path / row["run"])
         table.add_row(named(row["trial"]), score, *means[: len(columns)], *values, run)
     Console(width=None if sys.stdout.isatty() else 200).print(table)

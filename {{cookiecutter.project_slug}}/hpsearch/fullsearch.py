@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from conditions import broken
 from hpsearch import confirmation, hyperband, learningrate, randomsearch
 from hpsearch.halving import Bracket
 
@@ -31,6 +32,7 @@ def brackets(
     if extended == len(further) and settings["confirm"]:
         seeds = confirmation.other_seeds(settings["search_seed"], settings["confirm"])
         base = settings["base"] | settings["fixed_params"]
+        base = base if is_allowed(model_class, base) else None  # with what is fixed
         return confirmation.brackets(base, rankings[-1], seeds, settings["max_iter"])
     return []
 
@@ -59,19 +61,20 @@ def own_pass(model_class, settings: dict, rankings: Sequence[Ranking], first: in
         found = make(dict.fromkeys, *rest, first=number, **about)
         return given + [bracket._replace(draw=sampler.draw) for bracket in found]
 
-    def rates():
+    def rates(config):
         table = {s.name: s for s in randomsearch.searched_table(model_class, ranges)}
-        return learningrate.grid(*table["lr"].search, settings["lr_points"])
+        found = learningrate.grid(*table["lr"].search, settings["lr_points"])
+        return [lr for lr in found if is_allowed(model_class, config | {"lr": lr})]
 
     match [settings["search"], *(list(ranking.values()) for ranking in rankings)]:
         case ["random"]:
             return drawn(randomsearch.brackets, max_iter, settings["trials"])
         case ["lr"]:
-            return learningrate.brackets(base, rates(), max_iter)
+            return learningrate.brackets(base, rates(base), max_iter)
         case ["hyperband" | "fullsearch"]:
             return drawn(hyperband.brackets, budget, settings["trials"])
         case [_, ranked]:
-            return learningrate.brackets(ranked[0], rates(), max_iter, first)
+            return learningrate.brackets(ranked[0], rates(ranked[0]), max_iter, first)
         case [_, _, ranked]:
             known = fixed | {"lr": ranked[0]["lr"]}
             return drawn(hyperband.brackets, budget, fixed=known, name="hyperband, lr fixed,")
@@ -83,3 +86,8 @@ def extension(settings: dict, ranked: Ranking, reached: int, until: int) -> list
     count = -(-len(ranked) // part)
     trials = dict(list(ranked.items())[:count])
     return [Bracket(f"extension to {until}", trials, [(count, until)], reached=reached)]
+
+
+def is_allowed(model_class, config: dict[str, Any]) -> bool:
+    """Whether a configuration keeps the constraints of the model."""
+    return not broken(model_class.hyperparameters, model_class.constraints, config)

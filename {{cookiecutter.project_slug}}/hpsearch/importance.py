@@ -46,17 +46,19 @@ def of_trials(
 
     from hpsearch import tpe
 
-    table, names = searched_table(model_class, settings["ranges"]), varying([c for c, _ in values])
-    names = [setting.name for setting in table if setting.search and setting.name in names]
+    table = searched_table(model_class, settings["ranges"])
     direction = {"max": "maximize", "min": "minimize"}[settings["objective"][1]]
     study = optuna.create_study(direction=direction)
     for config, score in values:
         if found := tpe.as_drawn(table, settings["fixed_params"], config):
             about = dict(zip(("params", "distributions"), found, strict=True))
             study.add_trial(optuna.trial.create_trial(value=score, **about))
-    count = len(study.get_trials(deepcopy=False))
-    if len(names) < 2 or count < ENOUGH:
+    params = [trial.params for trial in study.get_trials(deepcopy=False)]
+    if len(params) < ENOUGH:
+        return None
+    names = [name for name in varying(params) if all(name in own for own in params)]
+    if len(names) < 2:
         return None
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
-    return Importance(shares, count, until)
+    return Importance(shares, len(params), until)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hpsearch.display import best_trials, spread, varying
+from hpsearch.display import best_trials, in_use, spread, varying
 from hpsearch.importance import Importance
 from hpsearch.ledger import named
 from hpsearch.picture import title
@@ -21,6 +21,7 @@ OF_KIND = {  # settings that only these searches have as flags
     "min_iter": ("hyperband", "fullsearch"),
     "eta": ("hyperband", "fullsearch"),
 }
+FLAGS = ("sampler", "search_seed", "max_iter", "min_iter", "eta", "trials", "lr_points", "confirm")
 
 
 def write_search_page(
@@ -38,7 +39,7 @@ def write_search_page(
     star = "best so far" if standing else "winner"
     parts = [
         *map(page.paragraph, title(settings, best, standing).split("\n")),
-        page.table(winner(best, settings["base"]), ["", star, "began with"]),
+        page.table(winner(settings, best), ["", star, "began with"]),
         page.heading("Scores"),
         page.pictures([(folder.path / "search.png").read_bytes()]),
         *(of_importance(importance) if importance else []),
@@ -53,7 +54,7 @@ def write_search_page(
         ),
         page.heading("Settings"),
         page.table(
-            (n, text(v)) for n, v in settings.items() if n != "base" and v not in (None, {}, [])
+            (n, as_json(v)) for n, v in settings.items() if n != "base" and v not in (None, {}, [])
         ),
         page.heading(f"Environment of the {star}"),
         page.table(environment(run, recorded_config(run))),
@@ -72,20 +73,25 @@ def of_importance(importance: Importance) -> list[str]:
     ]
 
 
-def winner(best: dict, base: dict) -> list[tuple[str, str, str]]:
+def winner(settings: dict[str, Any], best: dict) -> list[tuple[str, str, str]]:
     """The winner's hyper-parameters beside those that the search began with."""
-    return [(n, text(value), text(base.get(n))) for n, value in best["hyperparameters"].items()]
+    configs = best["hyperparameters"], settings["base"]
+    used = [in_use(settings["model_name"], config) for config in configs]
+    rows = [(name, *(text(config.get(name)) for config in used)) for name in used[0]]
+    return [row for row in rows if any(row[1:])]
 
 
 def table_of_the_best(folder, best: dict) -> tuple[list[list[str]], list[str]]:
     """The rows and the head of a table of the best trials, the confirmed ones first."""
-    names = varying([record["hyperparameters"] for record in folder.ledger.records.values()])
+    model_name = folder.settings["model_name"]
+    configs = [record["hyperparameters"] for record in folder.ledger.records.values()]
+    names = varying([in_use(model_name, config) for config in configs])
     rows = []
     for row in best_trials(folder.ledger, best):
         score = "" if row["score"] is None else format_value(row["score"])
         mean = "" if row["mean"] is None else f"{format_value(row['mean'])} ± {spread(row)}"
-        values = [text(row["hyperparameters"][name]) for name in names]
-        rows.append([named(row["trial"]), score, mean, *values])
+        config = in_use(model_name, row["hyperparameters"])
+        rows.append([named(row["trial"]), score, mean, *(text(config[name]) for name in names)])
     return rows, ["trial", folder.settings["objective"][0], "mean of other seeds", *names]
 
 
@@ -110,16 +116,7 @@ def flags(settings: dict[str, Any], **others) -> str:
     """The flags of a search with these settings; and others."""
     kind = settings["search"]
     found = {"model_name": settings["model_name"]} | stage(settings)
-    for name in (
-        "sampler",
-        "search_seed",
-        "max_iter",
-        "min_iter",
-        "eta",
-        "trials",
-        "lr_points",
-        "confirm",
-    ):
+    for name in FLAGS:
         if kind in OF_KIND.get(name, (kind,)) and settings[name] is not None:
             found[name] = settings[name]
     found |= {n: json.dumps(settings[n]) for n in ("fixed_params", "ranges") if settings[n]}
@@ -135,7 +132,8 @@ def flags(settings: dict[str, Any], **others) -> str:
 def train(settings: dict[str, Any], best: dict) -> str:
     """The flags of a run with the winner's hyper-parameters."""
     known = defaults(settings)
-    changed = {n: v for n, v in best["hyperparameters"].items() if v != known[n]}
+    chosen = in_use(settings["model_name"], best["hyperparameters"])
+    changed = {n: v for n, v in chosen.items() if v is not None and v != known[n]}
     own = {"model_name": settings["model_name"], "max_iter": settings["max_iter"]}
     return as_flags(own | changed | settings["run"])
 
@@ -146,5 +144,10 @@ def defaults(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(value: Any) -> str:
-    """A setting as text."""
+    """A hyper-parameter as text; "" for None."""
+    return "" if value is None else format_value(value)
+
+
+def as_json(value: Any) -> str:
+    """A setting of the search as text."""
     return json.dumps(value) if isinstance(value, (list, dict)) else format_value(value)

@@ -3,12 +3,13 @@
 A dot is a trial, its colour the steps that it was trained for. The winner has a star.
 """
 
+import re
 import textwrap
 
 from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 
-from hpsearch.display import last_records, spread, varying
+from hpsearch.display import in_use, last_records, spread, varying
 from hpsearch.importance import Importance
 from hpsearch.ledger import TRAINED, named
 from models import MODELS
@@ -27,7 +28,10 @@ def draw(folder, best: dict, standing: str = "", importance: Importance | None =
     """
     records = [r for r in folder.ledger.records.values() if r["state"] == TRAINED]
     records = [record for record in records if "seed" not in record]
-    names = varying([record["hyperparameters"] for record in records])
+    model_name = folder.settings["model_name"]
+    drawn = [plotted(model_name, record["hyperparameters"]) for record in records]
+    order = list(records[0]["hyperparameters"])
+    names = sorted(varying(drawn), key=lambda name: order.index(whole(name)))
     columns, rungs = min(COLUMNS, 1 + len(names)), sorted({record["until"] for record in records})
     rows = -(-(1 + len(names)) // columns)
     caption = f"Scores of {len(last_records(records))} trials; the best is {winner(best)}"
@@ -42,8 +46,8 @@ def draw(folder, best: dict, standing: str = "", importance: Importance | None =
         (draw_trials if len(rungs) == 1 else draw_curves)(first, records, rungs, best)
         last = last_records(records)
         for panel, name in zip(others, names, strict=False):
-            draw_values(panel, name, last, rungs, best)
-            panel.set_xlabel(described(folder.settings["model_name"], name))
+            draw_values(panel, name, last, rungs, best, model_name)
+            panel.set_xlabel(described(model_name, name))
             if importance and name in importance.shares:
                 panel.set_title(f"importance {importance.shares[name]:.0%}", fontsize=10)
         for panel in others[len(names) :]:
@@ -51,6 +55,9 @@ def draw(folder, best: dict, standing: str = "", importance: Importance | None =
         scores = [record["score"] for record in records]
         for panel in (first, *others[: len(names)]):
             scale(panel, "y", scores)
+        limits = [panel.get_ylim() for panel in (first, *others[: len(names)])]
+        for panel in (first, *others[: len(names)]):  # some show a part of the trials
+            panel.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
         for row in panels:
             row[0].set_ylabel(f"{folder.settings['objective'][0]} on valid")
         explain(figure, rungs, best["confirmed"], "best so far" if standing else "winner")
@@ -81,8 +88,13 @@ def winner(best: dict) -> str:
 def described(model_name: str, name: str) -> str:
     """A hyper-parameter, and what it means in the table of its model."""
     table = MODELS[model_name].hyperparameters if model_name in MODELS else ()
-    about = next((setting.help for setting in table if setting.name == name), "")
+    about = next((setting.help for setting in table if setting.name == whole(name)), "")
     return textwrap.shorten(f"{name}: {about}", 46, placeholder=" ...") if about else name
+
+
+def whole(name: str) -> str:
+    """The hyper-parameter of which a panel shows a part: hidden, of len(hidden) and hidden[0]."""
+    return re.sub(r"len\((.*)\)|\[\d+\]", r"\1", name)
 
 
 def colour(until: int, rungs: list[int]):
@@ -114,19 +126,39 @@ def draw_trials(panel, records, rungs, best):
     panel.set(xlabel="trial")
 
 
-def draw_values(panel, name, records, rungs, best):
-    """Scores against a hyper-parameter, a dot per trial; means over other seeds."""
-    values = [plain(record["hyperparameters"][name]) for record in records]
-    colours = [colour(record["until"], rungs) for record in records]
-    panel.scatter(values, [record["score"] for record in records], c=colours, s=14)
-    means = [(plain(r["hyperparameters"][name]), r["mean"], r["spread"]) for r in best["confirmed"]]
-    for value, mean, deviation in means:
-        panel.errorbar(value, mean, deviation or 0.0, fmt="_", color="black", capsize=3)
-    won = plain(best["hyperparameters"][name])
-    panel.plot(won, best["mean"], **STAR)
-    values += [won, *(value for value, *_ in means)]
+def draw_values(panel, name, records, rungs, best, model_name):
+    """Scores against a hyper-parameter, a dot per trial that uses it; means over other seeds."""
+
+    def of(results):
+        """[(value, result)] of the results that use it."""
+        found = ((plotted(model_name, result["hyperparameters"]), result) for result in results)
+        return [(values[name], result) for values, result in found if name in values]
+
+    trials, means, won = of(records), of(best["confirmed"]), of([best])
+    colours = [colour(record["until"], rungs) for _, record in trials]
+    panel.scatter([v for v, _ in trials], [r["score"] for _, r in trials], c=colours, s=14)
+    for value, result in means:
+        deviation = result["spread"] or 0.0
+        panel.errorbar(value, result["mean"], deviation, fmt="_", color="black", capsize=3)
+    for value, result in won:
+        panel.plot(value, result["mean"], **STAR)
+    values = [value for value, _ in (*trials, *means, *won)]
     if not any(isinstance(value, str) for value in values):
         scale(panel, "x", values)
+
+
+def plotted(model_name: str, hyperparameters: dict) -> dict:
+    """The hyper-parameters in use, as numbers or texts; of a list its length and its elements."""
+    found = {}
+    for name, value in in_use(model_name, hyperparameters).items():
+        if value is None:
+            continue
+        if isinstance(value, list):
+            found[f"len({name})"] = len(value)
+            found |= {f"{name}[{i}]": plain(element) for i, element in enumerate(value)}
+        else:
+            found[name] = plain(value)
+    return found
 
 
 def plain(value):

@@ -107,8 +107,9 @@ class SearchFolder:
         brackets: of all passes.
         """
         confirmed, shown = [], self.ranked(brackets)[0]
+        base = self.settings["base"] | self.settings["fixed_params"]
         if confirming := [bracket for bracket in brackets if bracket.seed is not None]:
-            confirmed = confirmation.results(confirming, self.ledger)
+            confirmed = confirmation.results(confirming, base, self.ledger)
             if not confirmed:
                 path = self.ledger.path
                 raise ValueError(f"no trial could be trained with other seeds, too; see {path}")

@@ -1,11 +1,14 @@
 """The settings of a search, as in search.json: what its result follows from, checked."""
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
+from conditions import check_constraints, check_used, usable, used
 from hpsearch import hyperband
 from hpsearch.randomsearch import searched_table
-from settings import RUN_SETTINGS, ConfigError, Setting
+from setting import ConfigError, Setting
+from settings import RUN_SETTINGS
 
 RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable}
 
@@ -28,18 +31,27 @@ def search_settings(
         raise ConfigError(f"--min_iter={min_iter} is more than --max_iter={max_iter}")
     fixed = fixed_parameters(model_class, given, options["fixed_params"])
     ranges = checked_ranges(model_class, kind, options["ranges"], fixed)
+    base = {setting.name: setting.default for setting in model_class.hyperparameters}
+    if given.get("best"):
+        base |= model_class.get_best_config()
+    elif recorded:
+        base = recorded["base"]
+    drawn = searched_table(model_class, ranges)
+    constant = base | fixed if kind == "lr" else fixed
+    for names, flag in ((options["fixed_params"], "--fixed_params: "), (ranges, "--ranges: ")):
+        check_used_at_all(drawn, constant, names, flag)
+    check_used_at_all(drawn, constant, [name for name in fixed if name in given], "--")
     check_something_to_search(model_class, kind, fixed, ranges)
+    if kind == "lr":
+        check_constraints(drawn, model_class.constraints, constant)
+    else:
+        model_class.get_random_config(fixed, options["search_seed"], drawn)  # whether one is found
     trials = options["trials"]
     schedule = hyperband.schedule(max_iter, min_iter, options["eta"])
     if kind == "random" and not trials:  # as much as hyperband costs
         trials = len(schedule) ** 2
     if kind == "hyperband" and not trials:  # one round
         trials = sum(rungs[0][0] for rungs in schedule.values())
-    base = {setting.name: setting.default for setting in model_class.hyperparameters}
-    if given.get("best"):
-        base |= model_class.get_best_config()
-    elif recorded:
-        base = recorded["base"]
     tried = None
     if options["try"] is not None:
         tried = [tried_config(model_class, config, base, fixed) for config in options["try"]]
@@ -98,9 +110,12 @@ def tried_config(model_class, config: Any, base: dict, fixed: dict) -> dict[str,
         for name in values.keys() & fixed.keys():
             if values[name] != fixed[name]:
                 raise ConfigError(f"{name} is fixed at {fixed[name]}")
+        whole = base | fixed | values
+        check_used(table.values(), values, whole)
+        check_constraints(table.values(), model_class.constraints, whole)
     except ConfigError as error:
         raise ConfigError(f"--try: {error}") from None
-    return base | fixed | values
+    return whole
 
 
 def promoted(model_class, base: dict, fixed: dict) -> list[dict[str, Any]]:
@@ -108,8 +123,9 @@ def promoted(model_class, base: dict, fixed: dict) -> list[dict[str, Any]]:
     try: in a list, or [].
     """
     try:
-        config = model_class.get_best_config()
-        return [tried_config(model_class, (base | config), {}, fixed)]
+        config = base | model_class.get_best_config()
+        names = used(model_class.hyperparameters, config) | (config.keys() - base.keys())
+        return [tried_config(model_class, {name: config[name] for name in names}, base, fixed)]
     except ValueError:  # there is none, or none for the table as it is now
         return []
 
@@ -123,7 +139,7 @@ def fixed_parameters(model_class, given: dict, fixed_params: dict) -> dict[str, 
                 raise ConfigError(f"{name} is not a hyper-parameter")
         fixed = {name: table[name].check(value) for name, value in fixed_params.items()}
     except ConfigError as error:
-        known = (f"{s.name} ({s.type.__name__}, {s.allowed() or 'any'})" for s in table.values())
+        known = (f"{s.name} ({s.type_name}, {s.allowed() or 'any'})" for s in table.values())
         raise ConfigError(f"--fixed_params: {error}; there are {', '.join(known)}") from None
     for name in fixed:
         if name in given:
@@ -151,22 +167,39 @@ def checked_ranges(model_class, kind: str, ranges: dict, fixed: dict) -> dict[st
 
 def checked_range(setting: Setting, values: Any) -> list:
     """A range or choices for one setting; ConfigError if it cannot be searched there."""
-    is_number = setting.type in (int, float) and not setting.choices
+    kind = setting.element().type if setting.is_list else setting.type
+    is_number = kind in (int, float) and not setting.choices
     if not (is_number or setting.choices or setting.type is bool):
         raise ConfigError(f"{setting.name} has no choices to draw from")
     if not isinstance(values, list) or not values or (is_number and len(values) != 2):
         expected = "[low, high]" if is_number else "a list of choices"
         raise ConfigError(f"{setting.name} is {values}, not {expected}")
-    values = [setting.check(value) for value in values]
-    setting._replace(search=tuple(values)).check_search()
-    if is_number and values[0] == values[1]:
+    each = setting.element()._replace(name=setting.name) if setting.is_list else setting
+    values = [each.check(value) for value in values]
+    each = each._replace(search=tuple(values))
+    each.check_search()
+    if is_number and len(each.grid() or set(values)) == 1 and not setting.is_list:
         raise ConfigError(f"{setting.name} has one value only; use --{setting.name}={values[0]}")
     return values
 
 
+def check_used_at_all(table, constant: dict, names: Iterable[str], flag: str) -> None:
+    """ConfigError if a search uses one of these settings in no trial.
+
+    constant: the values that no trial changes; flag: what the message begins with.
+    """
+    found = usable(table, constant)
+    for setting in table:
+        if setting.name in names and setting.name not in found:
+            condition = setting.condition()
+            raise ConfigError(f"{flag}{setting.name} goes with {condition}, which no trial has")
+
+
 def check_something_to_search(model_class, kind: str, fixed: dict, ranges: dict) -> None:
     """ConfigError if a search of this kind has nothing to draw, or a range that is not allowed."""
-    table = [s for s in searched_table(model_class, ranges) if s.search]
+    table = searched_table(model_class, ranges)
+    used = usable(table, fixed)
+    table = [setting for setting in table if setting.search and setting.name in used]
     name = model_class.__name__
     if kind in ("lr", "fullsearch"):
         flag = "--search=lr" if kind == "lr" else "--fullsearch"

@@ -4,8 +4,9 @@ Watanabe (arXiv:2304.11127) explains it. With Hyperband around it, it is like BO
 and Hutter, ICML 2018). Some trials are drawn at random all the same: they find what it overlooks.
 """
 
-import functools
+import itertools
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,11 +19,9 @@ from hpsearch.randomsearch import searched_table
 from settings import Setting, random_config
 from training.batches import random_stream
 
-LAG = 4  # trials are drawn without waiting for the last jobs, so as many can run at a time
-STARTUP = 10  # trials that are drawn at random first
-RANDOM = 0.2  # part of the others that is
+STARTUP = 8  # trials that are drawn at random first
+RANDOM = 0.1  # part of the others that is
 
-Configs = Mapping[int, dict[str, Any]]
 Drawn = tuple[dict[str, Any], dict[str, BaseDistribution]]  # params and distributions of Optuna's
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -30,75 +29,121 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 class Sampler:
     """Draws the trials of one pass, in the order of their numbers."""
 
-    def __init__(self, model_class, settings: dict, fixed: dict[str, Any], given: Configs):
+    def __init__(
+        self,
+        model_class,
+        settings: dict[str, Any],
+        fixed: Mapping[str, Any],
+        given: Mapping[int, dict[str, Any]],
+    ):
         """given: configurations that are not drawn, by their numbers; what comes of them counts."""
         self.table = searched_table(model_class, settings["ranges"])
-        self.settings, self.fixed = settings, fixed
-        self.drawn: dict[int, Drawn] = {}
-        for number, config in given.items():
-            if drawn := as_drawn(self.table, fixed, config):
-                self.drawn[number] = drawn
+        self.seed, self.direction = settings["search_seed"], settings["objective"][1]
+        self.fixed, self.constraints = dict(fixed), model_class.constraints
+        known = {n: as_drawn(self.table, self.fixed, config) for n, config in given.items()}
+        self.drawn: dict[int, Drawn] = {number: drawn for number, drawn in known.items() if drawn}
 
     def draw(self, number: int, seen: Sequence[Seen]) -> dict[str, Any]:
-        """The hyper-parameters of a trial: a function of the settings, its number and what was seen."""
-        direction = {"max": "maximize", "min": "minimize"}[self.settings["objective"][1]]
-        stream = random_stream(self.settings["search_seed"], "tpe", number)
+        """The hyper-parameters of a trial: they follow from the search's settings, the number and
+        what was seen.
+        """
+        stream = random_stream(self.seed, "tpe", number)
         seed = int(stream.integers(2**31 - 1))
-        count = len(self.drawn)
-        if count < STARTUP or stream.random() < RANDOM:
-            sampler = optuna.samplers.RandomSampler(seed=seed)
+        if len(self.drawn) < STARTUP or stream.random() < RANDOM:
+            sampler = optuna.samplers.RandomSampler(seed)
         else:
             sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
-        study = optuna.create_study(sampler=sampler, direction=direction)
+        study = optuna.create_study(sampler=sampler, direction=f"{self.direction}imize")
         study.add_trials(self.told(seen))
-        trial = study.ask()
-        config = random_config(self.table, self.fixed, functools.partial(suggest, trial))
-        self.drawn[number] = trial.params, trial.distributions
+        asked = {}  # a trial of Optuna's for each attempt
+
+        def choose(setting, attempt):
+            if attempt not in asked:
+                asked[attempt] = study.ask()
+            return suggest(asked[attempt], setting)
+
+        config = random_config(self.table, self.fixed, choose, self.constraints)
+        *_, last = asked.values()
+        self.drawn[number] = last.params, last.distributions
         return config
 
     def told(self, seen: Sequence[Seen]) -> list[FrozenTrial]:
-        """What Optuna is told of the trials drawn so far, in order."""
+        """What Optuna is told of the trials drawn so far, in their order. One without a score is
+        worse than any other; of those that still run it keeps away.
+        """
         scores = {number: {} for number in self.drawn}
         for number, until, score in filter(None, seen):
+            worst = -math.inf if self.direction == "max" else math.inf
             if number in scores:
-                scores[number][until] = score
-        return [self.observation(*self.drawn[n], s) for n, s in scores.items()]
+                scores[number][until] = worst if score is None else score
+        values, found = comparable(scores), []
+        for number, (params, distributions) in self.drawn.items():
+            about = {"params": params, "distributions": distributions}
+            state = TrialState.COMPLETE if number in values else TrialState.RUNNING
+            found.append(create_trial(state=state, value=values.get(number), **about))
+        return found
 
-    def observation(self, params, distributions, scores) -> FrozenTrial:
-        """A trial as Optuna has it. One that diverged or failed is worse than any other."""
-        given = {"params": params, "distributions": distributions}
-        if not scores:
-            return create_trial(state=TrialState.RUNNING, **given)
-        if None in scores.values():
-            worst = -math.inf if self.settings["objective"][1] == "max" else math.inf
-            return create_trial(state=TrialState.PRUNED, intermediate_values={0: worst}, **given)
-        if max(scores) < self.settings["max_iter"]:
-            return create_trial(state=TrialState.PRUNED, intermediate_values=scores, **given)
-        return create_trial(value=scores[max(scores)], intermediate_values=scores, **given)
+
+def comparable(scores: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+    """One value for each trial that has scores, {trial: {until: score}}, whatever its last rung is.
+
+    It is its last score and, for each rung above, the median of what other trials gained there.
+    """
+    rungs, gains = sorted({until for own in scores.values() for until in own}), {}
+    for low, high in itertools.pairwise(rungs):
+        found = [own[high] - own[low] for own in scores.values() if low in own and high in own]
+        gains[low] = statistics.median([gain for gain in found if math.isfinite(gain)] or [0.0])
+    return {
+        trial: own[max(own)] + sum(gain for low, gain in gains.items() if low >= max(own))
+        for trial, own in scores.items()
+        if own
+    }
 
 
 def as_drawn(table: Sequence[Setting], fixed: dict, config: dict[str, Any]) -> Drawn | None:
     """A configuration as if it had been drawn, with the nearest values in the ranges searched.
 
-    None if it has a choice that is not searched.
+    None if it has a choice, or a length of a list, that is not searched.
     """
-    inside = dict(config)
-    for setting in (setting for setting in table if setting.search and setting.name not in fixed):
-        value = inside[setting.name]
-        if not (setting.choices or setting.type is bool):
-            low, high = setting.search
-            inside[setting.name] = min(max(value, low), high)
-        elif value not in setting.search:
-            return None
+    values, inside = dict(config), {}
+    for setting in (setting for setting in table if setting.is_list):
+        own = config[setting.name]
+        values[setting.length().name] = len(own)
+        values |= {setting.element(i).name: value for i, value in enumerate(own)}
     trial = FixedTrial(inside)
-    random_config(table, fixed, functools.partial(suggest, trial))
+
+    def choose(setting, attempt):
+        inside[setting.name] = nearest(setting, values[setting.name])
+        return suggest(trial, setting)
+
+    try:
+        random_config(table, dict(fixed), choose)
+    except LookupError:
+        return None
     return trial.params, trial.distributions
+
+
+def nearest(setting: Setting, value: Any) -> Any:
+    """The nearest value that a search draws, as `suggest` asks for it: of a grid, its place.
+
+    LookupError for a choice that is not searched.
+    """
+    if setting.choices or setting.type is bool:
+        if value not in setting.search:
+            raise LookupError
+        return value
+    if grid := setting.grid():
+        return min(range(len(grid)), key=lambda i: abs(grid[i] - value))
+    low, high = setting.search
+    return min(max(value, low), high)
 
 
 def suggest(trial: BaseTrial, setting: Setting) -> Any:
     """The value of a setting in a trial of Optuna's."""
     if setting.choices or setting.type is bool:
         return trial.suggest_categorical(setting.name, setting.search)
+    if grid := setting.grid():
+        return grid[trial.suggest_int(setting.name, 0, len(grid) - 1)]
     low, high = setting.search
     if setting.type is int:
         return trial.suggest_int(setting.name, low, high, log=setting.scale == "log")

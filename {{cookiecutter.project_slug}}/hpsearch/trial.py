@@ -1,5 +1,6 @@
 """One job of a search, in any process: train a trial up to a step and score it."""
 
+import json
 import math
 import time
 from pathlib import Path
@@ -28,7 +29,8 @@ class ModelCache:
 
     def get(self, config: dict):
         """A model in its initial state, of the same shape as an earlier one if there is one."""
-        shape = tuple(sorted((k, v) for k, v in config.items() if k not in NOT_IN_GRAPH))
+        fixed = {name: value for name, value in config.items() if name not in NOT_IN_GRAPH}
+        shape = json.dumps(fixed, sort_keys=True)  # a list cannot be a key
         model = self.by_shape.pop(shape, None)
         if model is None:
             if len(self.by_shape) == KEPT_MODELS:

@@ -32,6 +32,7 @@ class BasicModel:
     """One model in its own graph and session: `with make_model(config) as model: ...`."""
 
     hyperparameters = ()  # the model's table
+    constraints = ()  # such as ("hidden2", "<=", "hidden1"), two numbers of the table
     max_iter = 1000  # steps, unless --max_iter says otherwise
     eval_every = 1000  # steps, unless --eval_every says otherwise
     has_fake_data = False  # whether --fake_data is a flag of the model
@@ -40,12 +41,11 @@ class BasicModel:
     # Methods whose code is in models/layers.py and in training/.
     dense, conv, max_pool = layers.dense, layers.conv, layers.max_pool
     batch_norm, embedding, recurrent = layers.batch_norm, layers.embedding, layers.recurrent
-    build_graph = preparation.build_graph
+    build_graph, load = preparation.build_graph, preparation.load
     truncated_normal, variable = variables.truncated_normal, variables.variable
     dropout, eager, update = variables.dropout, variables.eager, optimizers.update
     evaluate, infer, mean_of_workers = evaluation.evaluate, evaluation.infer, workers.mean
     session = functools.cached_property(preparation.session)
-    load = preparation.load
     data_checksum = functools.cached_property(preparation.data_checksum)
 
     def inputs(self, split: str) -> Arrays:
@@ -101,10 +101,11 @@ class BasicModel:
     @classmethod
     def get_random_config(cls, fixed_params: dict, seed: int, table=None) -> dict[str, Any]:
         """Draw a trial's hyper-parameters; table: the model's own, with other ranges. Pure."""
-        def choose(setting):
-            return setting.draw(random_stream(seed, f"hyper-parameter {setting.name}"))
 
-        return random_config(table or cls.hyperparameters, fixed_params, choose)
+        def choose(setting, attempt):
+            return setting.draw(random_stream(seed, f"hyper-parameter {setting.name}", attempt))
+
+        return random_config(table or cls.hyperparameters, fixed_params, choose, cls.constraints)
 
     @classmethod
     def get_best_config(cls) -> dict[str, Any]:
@@ -148,16 +149,14 @@ class BasicModel:
         """Complete and check a config; reads those of the runs that it names."""
         contract.check_table(cls)
         recorded = [recorded_config(config.get(n)) for n in ("result_dir", "from_checkpoint")]
-        if config.get("best"):
-            config = cls.get_best_config() | config
-        config = {name: value for name, value in config.items() if name != "best"}
+        best = cls.get_best_config() if config.get("best") else {}
+        config = {name: value for name, value in (best | config).items() if name != "best"}
         if recorded[0] and not config.get("from_checkpoint"):
             config["step"] = None  # names a checkpoint of this run; it is no setting
         elif config.get("step") is not None:
             config["step"] = str(config["step"])
-        config = complete_config(cls.__name__, cls.settings(), config, *recorded)
-        config["threads"] = config["threads"] or threads_here()
-        return config
+        config = complete_config(cls.__name__, cls.settings(), config, *recorded, cls.constraints)
+        return config | {"threads": config["threads"] or threads_here()}
 
     def reconfigure(self, config: dict) -> None:
         """Start again with another learning rate or folder, in the existing graph and session."""

@@ -24,9 +24,9 @@ class MNIST(BasicModel):
     hyperparameters = (
         *optimization(lr=0.3, batch_size=100, decay_steps=11_000),
         Setting("hidden1", int, 128, "units in the first hidden layer", 1, 65536,
-                search=(16, 512), scale="log"),
+                search=(16, 512), scale="log", step=2),
         Setting("hidden2", int, 32, "units in the second hidden layer", 1, 65536,
-                search=(16, 512), scale="log"),
+                search=(16, 512), scale="log", step=2),
     )  # fmt: skip
     max_iter = 11_000
     has_fake_data = True

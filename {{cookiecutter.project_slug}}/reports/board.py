@@ -84,7 +84,7 @@ def describe(experiment):
     for info in experiment.hparam_infos:
         if setting := table.get(info.name):
             info.description = setting.help
-            if setting.choices:
+            if setting.choices and not setting.is_list:
                 found = [value for value in info.domain_discrete if value not in setting.choices]
                 info.domain_discrete.Clear()
                 info.domain_discrete.extend([*setting.choices, *found])

@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from conditions import used
 from models import MODELS
 from reports.runs import Recorded, objective_of
 from settings import RUN_SETTINGS
@@ -99,9 +100,15 @@ def has_column(name: str, recorded: list[Recorded], metrics: list[str]) -> bool:
 
 
 def flat(run: Recorded, metrics: list[str]) -> Values:
-    """All columns of a run but those of its group; a setting with a common name is setting_NAME."""
+    """All columns of a run but those of its group; a setting with a common name is setting_NAME.
+
+    A hyper-parameter that is not used with the others of the run has no value.
+    """
+    model = MODELS.get(run["model_name"])
+    table = model.hyperparameters if model else ()
+    unused = {setting.name for setting in table} - used(table, run["config"])
     values = {name: run.get(name) for name in COMMON} | {"duration": run["seconds"]}
-    values |= {column(name): value for name, value in run["config"].items()}
+    values |= {column(n): None if n in unused else value for n, value in run["config"].items()}
     return values | dict.fromkeys(metrics) | run["metrics"]
 
 
@@ -181,9 +188,11 @@ def from_the_highest(metric: str, objective: tuple[str, str]) -> bool:
 
 
 def rank(value: Any, falls: bool) -> tuple:
-    """What to sort by: numbers first, then texts, then what is missing or not a number."""
+    """What to sort by: numbers first, then texts, lists, and what is missing or not a number."""
     if value is None or value != value:
-        return 2, 0
+        return 3, 0
+    if isinstance(value, list):
+        return 2, [rank(element, falls) for element in value]
     if isinstance(value, (int, float)):
         return 0, -value if falls else value
     return 1, str(value)

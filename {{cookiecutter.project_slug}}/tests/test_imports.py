@@ -8,7 +8,7 @@ from training.files import PROJECT
 
 # The lowest part first. A file may import from its own row and from those before.
 ROWS = [
-    ["settings", "data"],
+    ["conditions", "setting", "settings", "data"],
     [
         "training.config",
         "training.files",
@@ -89,7 +89,7 @@ def wrong_imports(module, text):
     return [name for name in imports(text) if (row_of(name) or 0) > row]
 
 
-files = [PROJECT / f"{name}.py" for name in ("settings", "command_line", "stages", "main")]
+files = sorted(PROJECT.glob("*.py"))
 files += [path for folder in FOLDERS for path in sorted((PROJECT / folder).glob("*.py"))]
 
 

@@ -30,6 +30,12 @@ def test_a_few_kills_of_each_model_leave_no_trace():
     assert all(model["kills"] == 2 and model["different"] == [] for model in found.values()), found
 
 
+def test_a_kill_of_one_of_two_workers_ends_the_other_and_leaves_no_trace():
+    status, found = campaign("--nb_workers=2", "--kills=1", f"--seed={os.getpid()}")
+    assert status == 0 and found.keys() == MODELS.keys() - {"Toy"}, found
+    assert all(model["kills"] == 1 and model["different"] == [] for model in found.values()), found
+
+
 def test_batches_that_a_resumed_run_repeats_are_found():
     for seed in range(1, 7):  # all kills of one may hit the build of the graph, or the end
         flags = ["--model_name=Toy", "--kills=1", f"--seed={seed}", "--spoil=order"]
@@ -40,9 +46,10 @@ def test_batches_that_a_resumed_run_repeats_are_found():
 
 
 @pytest.mark.campaign
-def test_hundreds_of_kills_of_each_model_leave_no_trace(capsys):
-    status, found = campaign("--kills=300")
+@pytest.mark.parametrize("workers, kills", [(1, 300), (2, 100), (3, 50)])
+def test_hundreds_of_kills_of_each_model_leave_no_trace(workers, kills, capsys):
+    status, found = campaign(f"--nb_workers={workers}", f"--kills={kills}")
     with capsys.disabled():
         for name, model in found.items():
-            print(f"\n{name}: {model['kills']} kills in {model['runs']} runs")
+            print(f"\n{name}, {workers}: {model['kills']} kills in {model['runs']} runs")
     assert status == 0 and all(model["different"] == [] for model in found.values()), found

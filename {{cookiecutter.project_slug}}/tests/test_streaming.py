@@ -198,3 +198,16 @@ def test_records_are_not_copied_and_look_like_arrays():
     column = checked_inputs("train", found)["x"]
     assert (column.shape, column.dtype, len(column)) == ((1000, 2), np.int64, 1000)
     assert column[998:2000].tolist() == [[998, -998], [999, -999]]
+
+
+@pytest.mark.parametrize("offset, found", [(0, 2), (1, 1)])
+def test_a_block_is_handed_over_without_a_copy(offset, found):
+    """What is written afterwards is seen by the variable; of a misaligned array it has a copy."""
+    memory = feeding.aligned([100], np.dtype(np.uint8))
+    array = memory[offset : 90 + offset].reshape(30, 3)
+    array[:] = 1
+    with tf.Graph().as_default(), tf.device("CPU:0"), tf.compat.v1.Session() as session:
+        variables, fill, placeholders = feeding.on_device({"x": array})
+        session.run(fill, {placeholders["x"]: array})
+        array[:] = 2
+        assert (session.run(variables["x"].read_value()) == found).all()

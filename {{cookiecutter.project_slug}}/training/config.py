@@ -6,16 +6,25 @@ A config is one plain dictionary that says everything about a run; settings.py h
 import os
 import secrets
 
-from settings import ConfigError, Setting, nearest
+from conditions import Constraints, check_constraints
+from setting import ConfigError, Setting, as_text, nearest
 from training.files import expanded
 
 
-def complete_config(model_name: str, table, given: dict, recorded: dict, parent: dict) -> dict:
+def complete_config(
+    model_name: str,
+    table: tuple[Setting, ...],
+    given: dict,
+    recorded: dict,
+    parent: dict,
+    constraints: Constraints = (),
+) -> dict:
     """Return a config with every setting of a table, checked; `given` is not changed.
 
     recorded: the config of the run in result_dir, or {}; parent: that of from_checkpoint, or {}. A
     setting that is not given (or None) comes from the run, from its parent or from the table, in
-    this order. ConfigError if a name, a type or a value is wrong, or contradicts the run.
+    this order. ConfigError if a name, a type or a value is wrong, contradicts the run, or breaks a
+    constraint of a new one.
     """
     settings = {setting.name: setting for setting in table}
     for name in given:
@@ -45,6 +54,8 @@ def complete_config(model_name: str, table, given: dict, recorded: dict, parent:
     if config["random_seed"] is None:
         config["random_seed"] = secrets.randbelow(2**31 - 1)
     check_contradictions(table, recorded, config)
+    if not recorded:  # a run goes on with what it was started with
+        check_constraints(table, constraints, config)
     return config
 
 
@@ -63,7 +74,8 @@ def check_contradictions(table: tuple[Setting, ...], recorded: dict, config: dic
     gone = object()
     changed = [n for n in recorded if n not in resumable and recorded[n] != config.get(n, gone)]
     if changed:
-        listed = ", ".join(f"{n}={recorded[n]} (now {config.get(n, 'unknown')})" for n in changed)
+        pairs = ((n, as_text(recorded[n]), as_text(config.get(n, "unknown"))) for n in changed)
+        listed = ", ".join(f"{name}={before} (now {now})" for name, before, now in pairs)
         raise ConfigError(
             f"--result_dir={config['result_dir']} holds a run with {listed}: "
             "to resume it, do not change these settings, or name another folder"

@@ -4,10 +4,11 @@ import re
 
 import tensorflow as tf
 
-from settings import ConfigError, Setting
+from conditions import SIGNS, broken
+from setting import ConfigError, Setting
 from training.steps import check_hidden_state
 
-TYPES = (int, float, str, bool)  # of hyper-parameters
+TYPES = (int, float, str, bool, list[int], list[float], list[str])  # of hyper-parameters
 TAKEN = {"loss", "step", "split"}  # by every record of metrics.jsonl
 GUIDE = "docs/write-a-model.md"
 
@@ -27,9 +28,8 @@ def check_table(model_class: type, flags: tuple[Setting, ...] = ()) -> None:
         if name in taken:
             raise ValueError(f"{table}: the name {name} is taken; choose another one")
         if setting.type not in TYPES:
-            names = ", ".join(kind.__name__ for kind in TYPES)
-            raise ValueError(f"{table}: {name} is of type {setting.type.__name__}, not of {names}; "
-                             "a list can be a str, which the model splits")  # fmt: skip
+            names = ", ".join(setting._replace(type=kind).type_name for kind in TYPES)
+            raise ValueError(f"{table}: {name} is of type {setting.type_name}, not of {names}")
         taken.add(name)
     for setting in (*hyperparameters, *run):
         try:
@@ -37,6 +37,57 @@ def check_table(model_class: type, flags: tuple[Setting, ...] = ()) -> None:
         except ConfigError as error:
             where = setting.name if setting in run else "hyperparameters"
             raise ValueError(f"{owner}.{where}: the default {error}; correct it there") from None
+    before = {}
+    for setting in hyperparameters:
+        if problem := problem_of_list(setting) or problem_of_condition(setting, before):
+            raise ValueError(f"{owner}.hyperparameters: {setting.name} {problem}")
+        before[setting.name] = setting
+    for constraint in model_class.constraints:
+        if problem := problem_of_constraint(constraint, before):
+            raise ValueError(f"{owner}.constraints: {constraint} {problem}")
+    defaults = {setting.name: setting.default for setting in hyperparameters}
+    if problem := broken(hyperparameters, model_class.constraints, defaults):
+        raise ValueError(f"{owner}.constraints: the defaults {problem}; correct them")
+
+
+def problem_of_list(setting: Setting) -> str:
+    """What is wrong with a line for a list, in words that follow its name; or ""."""
+    if not setting.is_list:
+        return "is no list, and has lengths" if setting.lengths else ""
+    if not isinstance(setting.default, list):
+        return f"has the default {setting.default}, which is no list"
+    if setting.type == list[str] and not setting.choices:
+        return "is a list of str without choices, which a flag could not tell from one another"
+    return ""
+
+
+def problem_of_condition(setting: Setting, before: dict[str, Setting]) -> str:
+    """What is wrong with only_with, in words that follow the setting's name; or "".
+
+    before: {name: setting} of the lines before it.
+    """
+    if not setting.only_with:
+        return ""
+    name, *values = setting.only_with
+    if name not in before or before[name].is_list or not values:
+        return ("has only_with, which must be the name of a setting before it, no list, and the "
+                f"values with which it is used; it is {setting.only_with}")  # fmt: skip
+    try:
+        for value in values:
+            before[name].check(value)
+    except ConfigError as error:
+        return f"has only_with with a value that cannot be: {error}"
+    return ""
+
+
+def problem_of_constraint(constraint: tuple, table: dict[str, Setting]) -> str:
+    """What is wrong with a constraint, in words that follow it; or ""."""
+    numbers = [name for name, setting in table.items() if setting.type in (int, float)]
+    if len(constraint) == 3 and {constraint[0], constraint[2]} <= set(numbers):
+        if constraint[1] in SIGNS:
+            return ""
+    signs, names = ", ".join(SIGNS), ", ".join(numbers)
+    return f"is not two numbers of the table with a sign between them: {names}; {signs}"
 
 
 def check_outputs(model, outputs) -> None:

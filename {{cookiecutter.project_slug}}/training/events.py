@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from conditions import used
+from setting import as_text
 from training.files import sync
 from training.graph_page import drawing
 from training.messages import one_line
@@ -65,7 +67,9 @@ class Events:
         if is_new:
             graph = drawing(model.graph, model.graph_page)
             self.add("train", graph_def=graph.SerializeToString())
-            names = ["model_name", *(s.name for s in model.hyperparameters), "random_seed"]
+            in_use = used(model.hyperparameters, model.config)
+            own = [s.name for s in model.hyperparameters if s.name in in_use]
+            names = ["model_name", *own, "random_seed"]
             self.add_hyperparameters({name: model.config[name] for name in names})
         else:
             # TensorBoard drops what an earlier process recorded from this step on.
@@ -78,7 +82,11 @@ class Events:
         with contextlib.suppress(ImportError):
             from tensorboard.plugins.hparams import summary
 
-            content = summary.session_start_pb(hyperparameters).SerializeToString()
+            # The page knows numbers and texts.
+            shown = {
+                n: as_text(v) if isinstance(v, list) else v for n, v in hyperparameters.items()
+            }
+            content = summary.session_start_pb(shown).SerializeToString()
             self.add("valid", summary=tf.compat.v1.Summary.FromString(content))
 
     def add_end(self, succeeded: bool, step: int) -> None:

@@ -7,6 +7,7 @@ stream   the arrays stay where they are; the batches of the next steps are read 
 Both give the same batches to the same steps, and the same bits.
 """
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +18,7 @@ from training.batches import check_values, is_stored, model_rows, total_bytes
 
 BLOCK_BYTES = 2**25  # 32 MB of batches are read at a time
 READERS = 4  # threads, of which a disk serves several as fast as one
+ALIGNMENT = 64  # bytes: TensorFlow copies a fed array that begins anywhere else
 
 
 def on_device(arrays: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict]:
@@ -37,10 +39,19 @@ def on_device(arrays: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict
     return variables, tf.group(*assignments), placeholders
 
 
+def aligned(shape: list[int], dtype: np.dtype) -> np.ndarray:
+    """An array to be filled once, whose memory a variable on the CPU uses when it is fed."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size].view(dtype).reshape(shape)
+
+
 class Feed:
     """What brings the data to the variables that steps read: the whole arrays, or the next batches.
 
-    waited: the seconds for which training has waited for data; None if it is on the device.
+    waited: the seconds for which training has waited until the next batches were in the variables;
+    None if all data is on the device.
     """
 
     def __init__(self, model, steps: int):
@@ -77,27 +88,26 @@ class Feed:
             return self.share(step, count)
         block, first = divmod(step, self.steps)
         if block != self.block:
+            began = time.perf_counter()
             self.load(self.read(block))
-            self.block = block
+            self.block, self.next = block, (block + 1, *self.begin(block + 1))
+            self.waited += time.perf_counter() - began
         count = min(count, self.steps - first)
         return np.arange(first * self.size, (first + count) * self.size).reshape(count, self.size)
 
     def read(self, block: int) -> dict[str, np.ndarray]:
-        """The batches of a block of steps, and begin to read those of the block after it."""
-        began = time.perf_counter()
+        """The batches of a block of steps."""
         if self.next is None or self.next[0] != block:
             self.next = block, *self.begin(block)
         _, arrays, parts = self.next
         for part in parts:
             part.result()
-        self.next = block + 1, *self.begin(block + 1)
-        self.waited += time.perf_counter() - began
         return arrays
 
     def begin(self, block):
         """Begin to read a block: ({name: array to be filled}, what the threads do)."""
         rows = self.share(block * self.steps, self.steps).ravel()
-        found = {n: np.empty([len(rows), *a.shape[1:]], a.dtype) for n, a in self.arrays.items()}
+        found = {n: aligned([len(rows), *a.shape[1:]], a.dtype) for n, a in self.arrays.items()}
         ends = np.linspace(0, len(rows), READERS + 1).astype(int)
 
         def fill(first, last):

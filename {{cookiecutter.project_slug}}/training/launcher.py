@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-from settings import ConfigError
+from setting import ConfigError, as_text
 from training import cluster
 from training.files import PROJECT
 from training.processors import visible_gpus
@@ -33,7 +33,7 @@ def workers(config: dict[str, Any], flags: dict[str, Any]) -> Iterator[None]:
     tasks = [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
              for i in range(len(hosts))]  # fmt: skip
     command = [sys.executable, str(PROJECT / "main.py")]
-    command += [f"--{name}={value}" for name, value in flags.items()]
+    command += [f"--{name}={as_text(value)}" for name, value in flags.items()]
     own = [{"TF_CONFIG": json.dumps(task)} | gpus(config, i) for i, task in enumerate(tasks)]
     parent = {cluster.PARENT: str(os.getpid())}
     before = {name: os.environ.get(name) for name in own[0]}
@@ -55,6 +55,18 @@ def workers(config: dict[str, Any], flags: dict[str, Any]) -> Iterator[None]:
             del os.environ[name]
             os.environ |= {} if value is None else {name: value}
         cluster.started.clear()
+
+
+def leave(status: int) -> NoReturn:
+    """End this process. A worker ends at once: TensorFlow, when it is taken down, may wait for ever
+    for another worker that is lost.
+    """
+    if cluster.joined:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def gpus(config, index):

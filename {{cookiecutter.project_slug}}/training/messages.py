@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from setting import as_text
 from training.files import PROJECT
 
 log = logging.getLogger(__name__)
@@ -123,8 +124,8 @@ def main_command() -> str:
 
 def as_flags(settings: dict[str, Any]) -> str:
     """Settings as one types them: "--model_name=MNIST --best --jit=off"."""
-    words = (f"--{n}" if v is True else f"--{n}={v}" for n, v in settings.items() if v is not False)
-    return quoted(*words)
+    given = {name: value for name, value in settings.items() if value is not False}
+    return quoted(*(f"--{n}" if v is True else f"--{n}={as_text(v)}" for n, v in given.items()))
 
 
 def one_line(error: BaseException | str) -> str:
@@ -161,11 +162,16 @@ def not_fatal(what: str, debug: bool = False) -> Iterator[None]:
 
 
 def format_value(value: Any, digits: int = 6) -> str:
-    """A float with six significant digits, as many as float32 holds; anything else as text."""
+    """A float with six significant digits, as many as float32 holds; anything else as text.
+
+    A list is 128,32.
+    """
     if isinstance(value, np.ndarray) and value.ndim:
         return " ".join(np.array2string(value, precision=digits, max_line_width=10**9).split())
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if isinstance(value, list):
+        return ",".join(format_value(element, digits) for element in value)
     return f"{value:.{digits}g}" if isinstance(value, (float, np.floating)) else str(value)
 
 

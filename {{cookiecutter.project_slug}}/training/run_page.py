@@ -8,6 +8,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from conditions import used
+from setting import as_text
 from training import page
 from training.checkpoints import FIELDS
 from training.curves import curves_of, draw_curves, names_of
@@ -129,9 +131,13 @@ def commands(folder: Path, config: dict[str, Any], table, status: str) -> list[s
 
 
 def repeated(config: dict[str, Any], table) -> dict[str, Any]:
-    """The flags of a run that differ from the defaults, and those without which bits may differ."""
+    """The flags of a run that differ from the defaults, and those without which bits may differ.
+
+    What is not used with the other settings, such as --momentum with adam, is left out.
+    """
     defaults = {setting.name: setting.default for setting in table}
-    left = {n: v for n, v in config.items() if n not in NOT_REPEATED and v is not None}
+    left_out = defaults.keys() - used(table, config) | set(NOT_REPEATED)
+    left = {n: v for n, v in config.items() if n not in left_out and v is not None}
     return {n: v for n, v in left.items() if n in EXACT or v != defaults.get(n)}
 
 
@@ -140,8 +146,8 @@ def settings(config: dict[str, Any], table) -> list[str]:
     rows = {True: [], False: []}
     for setting in (setting for setting in table if setting.name != "result_dir"):
         value = config.get(setting.name)
-        default = "" if setting.default is None else setting.default
-        shown = "" if value is None else value
+        default = "" if setting.default is None else as_text(setting.default)
+        shown = "" if value is None else as_text(value)
         rows[value != setting.default].append((setting.name, shown, default, setting.help))
     head = ["setting", "value", "default", ""]
     same = page.table([(name, shown, what) for name, shown, _, what in rows[False]])

@@ -1,0 +1,56 @@
+"""Ray Tune: ASHA, which promotes without waiting, over Optuna's TPE or at random; two at a time.
+
+TuneBOHB needs hpbandster and a ConfigSpace below 1, which no longer installs beside the others.
+"""
+
+import tempfile
+
+import search_space as space
+from ray import tune
+
+
+def train(config, options):
+    data, valid = (tuple(space.load(options, split)) for split in ("train", "valid"))
+    model = space.build(options.problem, **config)
+
+    def report(epoch, score):
+        tune.report({"accuracy": score, "epoch": epoch})
+
+    space.fit(model, data, valid, report, epochs=space.PROBLEMS[options.problem].epochs)
+
+
+class Told(tune.Callback):
+    """Tells the referee, since what a trial prints is buffered on its way."""
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        space.tell(result["accuracy"])
+
+
+def main():
+    options = space.arguments()
+    widths = [2**power for power in range(space.POWERS[0], space.POWERS[1] + 1)]
+    tune.Tuner(
+        tune.with_parameters(train, options=options),
+        param_space={
+            "hidden1": tune.choice(widths),
+            "hidden2": tune.choice(widths),
+            "lr": tune.loguniform(*space.RATES),
+            "optimizer": tune.choice(space.OPTIMIZERS),
+        },
+        tune_config=tune.TuneConfig(
+            metric="accuracy",
+            mode="max",
+            num_samples=space.MOST,
+            max_concurrent_trials=2,
+            scheduler=tune.schedulers.ASHAScheduler(
+                time_attr="epoch",
+                max_t=space.PROBLEMS[options.problem].epochs,
+                reduction_factor=space.ETA,
+            ),
+        ),
+        run_config=tune.RunConfig(callbacks=[Told()], verbose=0, storage_path=tempfile.mkdtemp()),
+    ).fit()
+
+
+if __name__ == "__main__":
+    main()
