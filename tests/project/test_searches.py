@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,3 +177,19 @@ def test_the_end_is_a_table_a_picture_and_the_command_that_promotes(
     means = [result["mean"] for result in best["confirmed"]]
     assert best["mean"] == promoted["valid"]["accuracy"] == means[0] > min(means)
     assert promoted["seeds"] == 2 and promoted["spread"] == best["spread"] > 0
+
+
+def test_more_steps_go_on_in_the_trials_runs_and_equal_a_straight_training(straight, tmp_path):
+    folder, further = tmp_path / "extended", 2 * LAST
+    shutil.copytree(straight[0], folder)
+    process = search(folder, 2, common=["--search=hyperband", f"--max_iter={further}"])
+    assert process.communicate()[1] == "" and process.returncode == 0
+    assert [r for r in ledger(straight[0]) if "seed" not in r and r not in ledger(folder)] == []
+    own = [r for r in ledger(folder) if r["until"] == further and "seed" not in r]
+    assert len(own) == 2 and read(folder, "best.json")["until"] == further
+    run_folder = folder / "trials" / f"{own[0]['trial']:04}"
+    assert list(digests(run_folder))[-2:] == [LAST, further]
+    assert digests(run_folder)[further] == own[0]["weights_sha256"]
+    command = [sys.executable, "main.py", "--verify", f"--result_dir={run_folder}"]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    assert "bit-identical at" in answer.stdout.splitlines()[-1], answer.stdout

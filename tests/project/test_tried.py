@@ -102,6 +102,14 @@ def test_the_rest_of_a_tried_configuration_is_what_the_search_begins_with(best):
     assert found["try"] == [fixed | {"lr": 0.2}, fixed] and found["promoted"] == []
 
 
+def test_a_search_goes_on_with_what_it_tried(best):
+    best(BASE)
+    first = of({"hidden1": 64}, **{"try": [{"lr": 0.2}]})
+    assert search_settings(MNIST, {"search": "random"}, OPTIONS, first) == first
+    none = search_settings(MNIST, {"search": "random", "try": []}, OPTIONS | {"try": []}, first)
+    assert none["try"] == []  # refused later
+
+
 def test_the_promoted_best_is_tried_first_if_it_fits(best):
     best({"lr": 0.2, "hidden1": 64})
     assert of({})["promoted"] == [BASE | {"lr": 0.2, "hidden1": 64}]

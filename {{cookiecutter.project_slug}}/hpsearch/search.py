@@ -73,7 +73,8 @@ class SearchFolder:
         changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
         if other := [n for n in changed if n not in EXTENDED or not new[n] > old[n]]:
             listed = ", ".join(f"{n}={old.get(n)} (now {new.get(n)})" for n in other)
-            raise ConfigError(f"--result_dir={self.path} holds a search with {listed}")
+            hint = "" if set(other) - set(EXTENDED) else ", which can only become more"
+            raise ConfigError(f"--result_dir={self.path} holds a search with {listed}{hint}")
         if "max_iter" in changed:
             settings["extended_from"] = [*settings["extended_from"], recorded["max_iter"]]
         return settings

@@ -110,8 +110,10 @@ def tried_config(model_class, config: Any, base: dict, fixed: dict) -> dict[str,
         for name in values.keys() & fixed.keys():
             if values[name] != fixed[name]:
                 raise ConfigError(f"{name} is fixed at {fixed[name]}")
-        whole = base | fixed | values
-        check_used(table.values(), values, whole)
+        rest = base | fixed
+        whole = rest | values
+        changed = [name for name in values if values[name] != rest[name]]
+        check_used(table.values(), changed, whole)
         check_constraints(table.values(), model_class.constraints, whole)
     except ConfigError as error:
         raise ConfigError(f"--try: {error}") from None
