@@ -130,6 +130,7 @@ def test_a_search_is_left_out_and_said_until_it_is_named(shell, compared, tmp_pa
     search = tmp_path / "search-random-0"
     make_run(search / "trials" / "0000")
     write(search / "search.json", {})
+    write(search / "status.json", {"status": "complete"})  # which a run has, too
     assert names(compared(tmp_path)) == ["run"]
     status, output, errors = shell("--compare", str(tmp_path), "--format=csv")
     assert status == 0 and "1 search is left out; for the trials of one, name it: " in errors

@@ -133,7 +133,7 @@ def test_a_model_of_any_depth_is_searched_as_the_page_says(
         assert shapes == [(2, 64), (64, 64), (64, 16), (16, 1)] and model.config["dropout"] == 0.1
     model_class, given = command_line.parse(["main.py", *shlex.split(search_it)])
     options = {s.name: given.get(s.name, s.default) for s in command_line.SEARCH}
-    asked = search_settings(model_class, given, options)
+    asked = search_settings(model_class, given, options) | {"sampler": "random"}
     (random_search,) = fullsearch.brackets(model_class, asked, [])
     drawn = list(random_search.trials.values())
     assert len(drawn) == 6 and {n for c in drawn for n in c["hidden"]} <= {8, 16, 32, 64}
