@@ -76,13 +76,14 @@ def score(job):
     return -abs(job.hyperparameters["lr"] - 0.01) + job.until / 1e6
 
 
-def settings(**changed):
+def settings(search="fullsearch", **changed):
     base = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}
     return {
-        "model_name": "MNIST", "search": "fullsearch", "search_seed": 0, "max_iter": 81,
-        "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base, "trials": 16, "lr_points": 37,
+        "model_name": "MNIST", "search": search, "search_seed": 0, "max_iter": 81,
+        "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base, "lr_points": 37,
         "confirm": 3, "ranges": {}, "objective": ["accuracy", "max"], "run": {},
-        "sampler": "random", "optuna": None,
+        "sampler": None if search == "lr" else "random", "optuna": None,
+        "trials": 16 if search == "random" else None,
     } | changed  # fmt: skip
 
 
