@@ -1,5 +1,6 @@
 """What main.py does for --search, --fullsearch and --dry_run."""
 
+import math
 import time
 
 import tensorflow as tf
@@ -7,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from hpsearch import fullsearch
+from hpsearch import fullsearch, hyperband
 from hpsearch.display import Display, print_best
 from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
@@ -78,7 +79,7 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
     for name in ("rung", "trials", "up to step", "steps"):
         table.add_column(name, justify="right")
     rankings, drawn, trials, steps = [], [], 0, 0
-    settings = settings | {"sampler": "random"}  # nothing is known from which to draw
+    sampler, settings = settings["sampler"], settings | {"sampler": "random"}  # nothing is seen yet
     while brackets := fullsearch.brackets(model_class, settings, rankings, trials):
         for bracket in brackets:
             reached = 0
@@ -97,6 +98,11 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
         nb_process = executor_for(settings["run"], options).nb_process
     at_a_time = nb_process or "as many as the cluster allows"
     print(f"{trials} trials, {steps:,} steps, {at_a_time} at a time")
+    if sampler == "tpe" and (limit := hyperband.lag(settings)) < (nb_process or math.inf):
+        print(
+            f"--sampler=tpe: more than {limit} processes wait at times, since a trial is drawn from"
+        )
+        print("what came of the jobs before it; with --sampler=random none waits")
     took, disk = duration(trials * start + steps * step), trials * size / 1e6
     print(f"About {took} in one process and {disk:,.0f} MB of disk, if every trial were like the")
     print(f"default model, which takes {start:.1f} s to compile and {1e6 * step:,.0f} µs a step")

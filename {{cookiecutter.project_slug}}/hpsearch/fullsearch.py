@@ -32,7 +32,7 @@ def brackets(
         from hpsearch import tpe  # its library, optuna, takes a second to import
 
         sampler = tpe.Sampler(model_class, settings, fixed)
-        return [bracket._replace(draw=sampler.draw) for bracket in make(dict.fromkeys, *rest)]
+        return [bracket._replace(sampler=sampler) for bracket in make(dict.fromkeys, *rest)]
 
     def rates(config):
         table = {s.name: s for s in randomsearch.searched_table(model_class, ranges)}

@@ -4,7 +4,7 @@ A search has brackets. A bracket has trials and rungs: each rung trains a number
 best so far, up to a step. Random search is a bracket with one rung. All functions here are pure.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 Scores = Mapping[tuple[int, int], float | None]  # {(trial, until): score}; None: it has no score
@@ -14,7 +14,7 @@ Seen = tuple[int, int, float | None] | None  # (trial, until, score), or an empt
 class Bracket(NamedTuple):
     """trials: {number: hyper-parameters}; rungs: [(how many trials, up to which step)].
 
-    seeds: {number: random_seed} of the trials whose seed is not that of the search. draw: if the
+    seeds: {number: random_seed} of the trials whose seed is not that of the search. sampler: if the
     trials are drawn while the search goes on, see hpsearch/tpe.py; None stands for each before.
     """
 
@@ -22,7 +22,7 @@ class Bracket(NamedTuple):
     trials: dict[int, dict[str, Any] | None]
     rungs: list[tuple[int, int]]
     seeds: dict[int, int] = {}
-    draw: Callable[[int, list], dict[str, Any]] | None = None
+    sampler: Any = None
 
     def is_drawn(self) -> bool:
         """Whether the hyper-parameters of all trials are known."""

@@ -120,9 +120,6 @@ def flat(settings: dict, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-LAG = 4  # jobs that are not waited for when a trial is drawn
-
-
 class Snapshot(NamedTuple):
     """Where a search is: it yields one whenever jobs have ended, and a few times a second."""
 
@@ -180,7 +177,7 @@ def draw_trials(brackets: list[Bracket], ledger: Ledger) -> set[str]:
     """Draw the trials that can be drawn now. Returns the names of their brackets.
 
     A trial is drawn from what came of all jobs before it, in the order of one process, but the last
-    LAG: so LAG processes need not wait, and it does not matter how many there are.
+    few: so as many processes need not wait, and it does not matter how many there are.
     """
     place, grown = 0, set()  # place: of a trial's first job in that order
     if all(bracket.is_drawn() for bracket in brackets):
@@ -190,10 +187,10 @@ def draw_trials(brackets: list[Bracket], ledger: Ledger) -> set[str]:
     for bracket in brackets:
         for i, number in enumerate(bracket.trials):
             if bracket.trials[number] is None:
-                needed = max(0, place + i - LAG)
+                needed = bracket.sampler.needed(place + i)
                 if len(seen) < needed:
                     return grown
-                bracket.trials[number] = bracket.draw(number, seen[:needed])
+                bracket.trials[number] = bracket.sampler.draw(number, seen[:needed])
                 grown.add(bracket.name)
         place += sum(count for count, _ in bracket.rungs)
     return grown
