@@ -148,6 +148,7 @@ training/records.py
 training/repeatable.py
 training/run.py
 training/run_page.py
+training/shares.py
 training/signals.py
 training/speed.py
 training/status.py

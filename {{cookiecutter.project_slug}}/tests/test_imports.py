@@ -53,6 +53,7 @@ ROWS = [
         "training.curves",
         "training.divergence",
         "training.preparation",
+        "training.shares",
         "training.traces",
         "training.workers",
     ],

@@ -3,7 +3,7 @@
 TF_CONFIG says who they are, see training/tf_config.py, and each is started by the same command.
 Worker 0, the chief, leads: it alone has a run folder, and what it says holds for all. What they
 exchange is neither encrypted nor authenticated: it is TensorFlow's own protocol, gRPC, for a
-network that one trusts. What they compute is in training/workers.py.
+network that one trusts. What they compute is in training/shares.py.
 """
 
 import contextlib

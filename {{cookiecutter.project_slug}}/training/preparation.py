@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError
-from training import contract, device, optimizers, variables, workers
+from training import contract, device, optimizers, shares, variables, workers
 from training.batches import checked_inputs, description, is_stored, without_examples
 from training.collectives import build_sharing
 from training.compilation import ANNOUNCED, check_order_of_sums, suitable
@@ -213,7 +213,7 @@ def build_loop(model, data, jit):
     size = model.config["batch_size"] // model.config["nb_workers"]
     with model.graph.as_default(), tf.name_scope("training"), seeded(seed):
         if workers.is_shared(model):
-            step, jit = workers.train_step(model, jit), "off"
+            step, jit = shares.train_step(model, jit), "off"
         loop = CompiledLoop(step, data, saved, size, jit)
     check_hidden_state(model.graph)
     return loop
