@@ -12,8 +12,9 @@ from training.steps import all_nodes
 def train_step(model, jit: str):
     """A training step on this worker's share of a batch; returns the loss of the whole batch.
 
-    With --jit=step, XLA compiles what comes before the exchange. Variables that inference assigns
-    to, such as the moving averages of batch_norm, become their means over the workers.
+    With --jit=step, XLA compiles what comes before the exchange; to run model.alone compiles it,
+    and meets no other worker. Variables that inference assigns to, such as the moving averages of
+    batch_norm, become their means over the workers.
     """
     nodes = [node for node in all_nodes(model.graph, "optimizer/") if node.op.startswith("Assign")]
     handles = {node.input[0].partition(":")[0] for node in nodes}
@@ -44,7 +45,11 @@ def train_step(model, jit: str):
 
     compute = gradients
     if jit == "step":
+        size = model.config["batch_size"] // model.config["nb_workers"]
+        zeros = {n: tf.zeros([size, *t.shape[1:]], t.dtype) for n, t in model.batch.items()}
         compute = tf.function(gradients, jit_compile=True, autograph=False)
+        compute = compute.get_concrete_function(zeros)  # which is compiled once for both calls
+        model.alone, _ = compute(zeros)
     return step
 
 

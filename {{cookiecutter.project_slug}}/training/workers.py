@@ -68,14 +68,16 @@ def check(model) -> None:
 
 
 def compare_setup(model) -> None:
-    """ConfigError names what the workers do not share: data, graph, code or versions."""
+    """ConfigError names what the workers do not share: data, graph, code, versions or --jit."""
     if not model.cluster:
         return
     about = environment(model.graph_sha256)
     found = fingerprint(about, model.data_checksum)
     same = ("training data", "graph", "tensorflow", "keras", "numpy")
     sources = {n: s["sha256"] for n, s in about["sources"].items() if n.startswith("models/")}
-    model.cluster.check_equal({name: found[name] for name in same} | {"code in models/": sources})
+    jit = "--jit, since XLA compiles the steps of one only (give --jit=off),"
+    about = {"code in models/": sources, jit: model.config["jit"]}
+    model.cluster.check_equal({name: found[name] for name in same} | about)
 
 
 def say(model, what: int, count: int = 0) -> None:
