@@ -144,6 +144,7 @@ training/preparation.py
 training/processors.py
 training/progress.py
 training/provenance.py
+training/reach.py
 training/records.py
 training/repeatable.py
 training/run.py

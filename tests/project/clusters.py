@@ -8,6 +8,7 @@ import sys
 from training.launcher import free_ports
 
 MAIN = "\nimport sys, main\nsys.exit(main.main(sys.argv))"
+NOTEBOOK = "\nimport sys, main\nmain.main(sys.argv)\nsys.stdin.read()"  # its process stays
 
 
 def task(hosts, index, kind="worker"):

@@ -47,6 +47,7 @@ ROWS = [
         "training.launcher",
         "training.metrics",
         "training.provenance",
+        "training.reach",
         "training.status",
     ],
     [

@@ -102,15 +102,30 @@ def share_variables(model, is_new):
 
 
 @contextlib.contextmanager
-def meeting(model) -> Iterator[None]:
-    """Within it, the chief leads and the other workers of its cluster follow."""
-    if model.cluster:
-        model.cluster.is_meeting = True
+def telling() -> Iterator[None]:
+    """Within it, an exception ends the other workers, too, if this is one: soon, even if this
+    process goes on, as in a notebook.
+    """
     try:
         yield
+    except BaseException as error:
+        if cluster.joined and not isinstance(error, cluster.WorkerLost):
+            cluster.joined.tell_failure()
+        raise
+
+
+@contextlib.contextmanager
+def meeting(model) -> Iterator[None]:
+    """Within it, the chief leads and the other workers of its cluster follow."""
+    if not model.cluster:
+        yield
+        return
+    model.cluster.is_meeting = True
+    try:
+        with telling():
+            yield
     finally:
-        if model.cluster:
-            model.cluster.is_meeting = False
+        model.cluster.is_meeting = False
 
 
 def lead(model, count: int) -> None:
@@ -155,20 +170,26 @@ def end(model, result: dict) -> dict:
 
 def follow(model) -> dict:
     """Do what the chief says, until it ends. Returns what the chief's `train` returns."""
-    model.prepare_steps()
-    with meeting(model), StopSignals() as stop:
-        while True:
-            told = stop.received or 0  # a signal may also come while this waits
-            heard = model.cluster.all_gather(0, 0, 0, 0, told)
-            said, count, model.step, is_new, _ = map(int, heard[0])
-            if told:
-                stop.received = None  # it is said once
-            if said == END:
-                return json.loads(model.cluster.broadcast())
-            share_variables(model, is_new)
-            if said == COMPARE:
-                compare_digests(model, model.weights())
-                continue
-            model.compiled_loop.limit = count
-            with contextlib.suppress(Diverged):  # the chief goes back
-                model.learn_from_epoch(model.step + count)
+    with meeting(model):
+        model.prepare_steps()
+        with StopSignals() as stop:
+            return listen(model, stop)
+
+
+def listen(model, stop):
+    """What `follow` does once the steps are compiled."""
+    while True:
+        told = stop.received or 0  # a signal may also come while this waits
+        heard = model.cluster.all_gather(0, 0, 0, 0, told)
+        said, count, model.step, is_new, _ = map(int, heard[0])
+        if told:
+            stop.received = None  # it is said once
+        if said == END:
+            return json.loads(model.cluster.broadcast())
+        share_variables(model, is_new)
+        if said == COMPARE:
+            compare_digests(model, model.weights())
+            continue
+        model.compiled_loop.limit = count
+        with contextlib.suppress(Diverged):  # the chief goes back
+            model.learn_from_epoch(model.step + count)
