@@ -232,6 +232,13 @@ def test_workers_wait_for_a_chief_that_evaluates_for_longer_than_the_time_limit(
     assert digests(folder) == digests(two[0])
 
 
+def test_the_chief_computes_the_digests_of_a_checkpoint_once(two, toy_project, tmp_path):
+    folder, programs = tmp_path / "run", {0: "import training.run\ndel training.run.digests" + MAIN}
+    ended = ends(start(toy_project, 2, *FLAGS, f"--result_dir={folder}", programs=programs))
+    assert [status for status, _, _ in ended] == [0, 0], ended
+    assert digests(folder) == digests(two[0])
+
+
 def test_a_run_that_diverges_ends_so_on_every_worker(toy_project, tmp_path):
     folder = tmp_path / "run"
     flags = (*FLAGS[:-1], "--lr=1000", "--optimizer=momentum", "--jit=off")

@@ -138,19 +138,24 @@ def lead(model, count: int) -> None:
         say(model, TRAIN, count)
 
 
-def compare_weights(model, weights: dict[str, np.ndarray]) -> None:
-    """ValueError names a worker whose weights differ from the chief's, {name: array}."""
+def compare_weights(model, weights: dict[str, np.ndarray]) -> dict | None:
+    """ValueError names a worker whose weights differ from the chief's, {name: array}. Returns the
+    digests of these; None if nobody compares.
+    """
     if model.cluster and model.cluster.is_chief and model.cluster.is_meeting:
         say(model, COMPARE)
-        compare_digests(model, weights)
+        return compare_digests(model, weights)
+    return None
 
 
 def compare_digests(model, weights):
-    """Compare the digests of weights among all workers; on a difference, that of each variable."""
+    """Compare the digests of weights among all workers; on a difference, that of each variable.
+    Returns them.
+    """
     found = digests(weights)
     told = model.cluster.all_gather(int(found["weights_sha256"][:15], 16))[:, 0]
     if (told == told[0]).all():
-        return
+        return found
     for name, digest in found["variables"].items():
         told = model.cluster.all_gather(int(digest[:15], 16))[:, 0]
         for index in np.flatnonzero(told != told[0]):
