@@ -158,7 +158,8 @@ class Cluster:
             said = (f"no answer within --worker_timeout={self.timeout:g} seconds from {others}, or "
                     "another process is the same task")  # fmt: skip
         else:
-            said = f"one of {others} has ended, or has started again by itself"
+            one = "one of " if len(self.others) > 1 else ""
+            said = f"{one}{others} has ended, or has started again by itself"
         return WorkerLost(f"{said}; {AGAIN}")
 
     def all_gather(self, *numbers: int) -> np.ndarray:
