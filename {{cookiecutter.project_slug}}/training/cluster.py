@@ -150,7 +150,7 @@ class Cluster:
 
     def lost(self, error=None) -> WorkerLost:
         """What to say when a collective operation fails, or when nothing comes back."""
-        gone = [self.task.name(i) for i in self.away(self.others)]
+        gone = [*map(self.task.name, self.away(self.others))]
         others = ", ".join(gone or map(self.task.name, self.others))
         if gone:
             said = f"{others} has ended"
@@ -158,8 +158,7 @@ class Cluster:
             said = (f"no answer within --worker_timeout={self.timeout:g} seconds from {others}, or "
                     "another process is the same task")  # fmt: skip
         else:
-            one = "one of " if len(self.others) > 1 else ""
-            said = f"{one}{others} has ended, or has started again by itself"
+            said = "one of " * (len(self.others) > 1) + f"{others} has ended, or has started again"
         return WorkerLost(f"{said}; {AGAIN}")
 
     def all_gather(self, *numbers: int) -> np.ndarray:
