@@ -150,10 +150,12 @@ training/preparation.py
 training/processors.py
 training/progress.py
 training/provenance.py
+training/reach.py
 training/records.py
 training/repeatable.py
 training/run.py
 training/run_page.py
+training/shares.py
 training/signals.py
 training/speed.py
 training/status.py

@@ -47,6 +47,15 @@ def recorded_config(path: str | os.PathLike | None) -> dict[str, Any]:
     return config
 
 
+def without_missing_folders(config: dict) -> dict:
+    """A config without the folders that are not on this machine: only the chief needs them."""
+    folders = {name: config.get(name) for name in ("result_dir", "from_checkpoint")}
+    missing = [name for name, folder in folders.items() if not recorded_config(folder)]
+    if "from_checkpoint" in missing:
+        missing.append("step")
+    return {name: value for name, value in config.items() if name not in missing}
+
+
 def recorded_inputs(path: str | os.PathLike | None) -> dict[str, Any] | None:
     """What the inputs of the run in a folder look like, see batches.description; None if the
     folder does not say so. With it, a model is built without its data.
