@@ -32,7 +32,7 @@ class ForkServer:
     def fork(self, connection: Connection) -> "Forked":
         """Start a process; EOFError if the server dies meanwhile, OSError if it cannot."""
         with self.lock:
-            if self.process is None:
+            if not (self.process and self.process.is_alive()):
                 context = multiprocessing.get_context("spawn")
                 self.requests, theirs = context.Pipe()
                 process = context.Process(target=serve, args=(theirs, self.target), daemon=True)
@@ -110,8 +110,10 @@ def serve(requests, target):
             handle = reduction.recv_handle(requests)
             try:
                 pid = os.fork()
-            except OSError as error:
-                pid = error
+            except OSError as error:  # there is no memory for it, perhaps
+                os.close(handle)
+                requests.send(error)
+                continue
             if pid == 0:
                 os.close(own)
                 requests.close()
