@@ -5,7 +5,7 @@
 
 Trials of 100 steps of MNIST, each of another width, in one process: the time of all its threads, in
 each part without the parts within it. Then a whole search, 69 jobs of 11 to 300 steps in 2
-processes, with all processes that it starts; --jobs leaves it out. Processor time depends little on
+processes, with all processes that it starts; --trial leaves it out. Processor time depends little on
 other programs; the time of a clock is given beside it. For Linux. Writes
 build/bench/search_costs.md and .json.
 """
@@ -111,7 +111,7 @@ def whole_search(project):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("projects", nargs="*", type=Path)
-    parser.add_argument("--jobs", action="store_true", help="the parts of a trial alone")
+    parser.add_argument("--trial", action="store_true", help="the parts of a trial alone")
     parser.add_argument("--parts", action="store_true", help=argparse.SUPPRESS)  # for a process
     options = parser.parse_args()
     if options.parts:
@@ -128,7 +128,7 @@ def main():
         answer = subprocess.run(command, cwd=project, check=True, stdout=subprocess.PIPE)
         parts = json.loads(answer.stdout)
         parts["a new trial"] = sum(parts.values())
-        if not options.jobs:
+        if not options.trial:
             parts["the whole search"], parts["its time on a clock"] = whole_search(project)
         found[f"{number}: {project.name}"] = parts
     rows = list(dict.fromkeys(part for parts in found.values() for part in parts))
