@@ -5,8 +5,8 @@
 
 Trials of 100 steps of MNIST, each of another width, in one process: the time of all its threads, in
 each part without the parts within it. Then a whole search, 69 jobs of 11 to 300 steps in 2
-processes, with all processes that it starts; --trial leaves it out. Processor time depends little on
-other programs; the time of a clock is given beside it. For Linux. Writes
+processes, with all processes that it starts; --trial leaves it out. Processor time depends less on
+other programs than that of a clock, which is beside it. For Linux. Writes
 build/bench/search_costs.md and .json.
 """
 
