@@ -54,6 +54,7 @@ hpsearch/__init__.py
 hpsearch/commands.py
 hpsearch/confirmation.py
 hpsearch/display.py
+hpsearch/forking.py
 hpsearch/fullsearch.py
 hpsearch/halving.py
 hpsearch/hyperband.py

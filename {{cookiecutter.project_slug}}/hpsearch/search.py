@@ -10,8 +10,9 @@ report.html     the search on one page
 
 import concurrent.futures
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +20,13 @@ from typing import Any, NamedTuple
 from hpsearch import confirmation, fullsearch
 from hpsearch.halving import Bracket, Job, in_order, pending
 from hpsearch.ledger import INTERRUPTED, Ledger, Outcome, Record
+from hpsearch.trial import shape_of
 from settings import ConfigError
 from training import folders
 from training.files import read_json, sync, write_json
 from training.messages import one_line
+
+LOOKED_AT = 50  # jobs, for one whose model is cached
 
 
 class SearchFolder:
@@ -158,7 +162,7 @@ def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterato
                 queues[bracket.name] = {j.trial: j for j in jobs if j.trial not in at_work}
         incomplete = [b for b in incomplete if queues[b.name] or b.name in busy or not b.is_drawn()]
         while any(queues.values()) and len(running) < executor.nb_process:
-            job = take(queues, executor.cached_trials())
+            job = take(queues, executor.cached_shapes(), folder.config)
             running[executor.submit(job, folder.config(job))] = job
         yield Snapshot(brackets, list(running.values()), ended)
         if not incomplete:
@@ -196,11 +200,15 @@ def draw_trials(brackets: list[Bracket], ledger: Ledger) -> set[str]:
     return grown
 
 
-def take(queues: dict[str, dict[int, Job]], cached_trials: list[int]) -> Job:
-    """Take the next job from the first bracket that has one, preferably of a cached trial."""
+def take(queues: dict[str, dict[int, Job]], cached: set[str], config: Callable) -> Job:
+    """Take the next job from the first bracket that has one, preferably one whose model is cached.
+
+    cached: shapes of trials, see trial.shape_of; config: a function from a job to that of its run.
+    """
     jobs = next(jobs for jobs in queues.values() if jobs)
-    cached = (trial for trial in cached_trials if trial in jobs)
-    return jobs.pop(next(cached, next(iter(jobs))))
+    first = itertools.islice(jobs.values(), LOOKED_AT if cached else 0)
+    known = (job.trial for job in first if shape_of(config(job)) in cached)
+    return jobs.pop(next(known, next(iter(jobs))))
 
 
 def result(future: Future[Outcome], job: Job) -> Outcome:
