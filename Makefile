@@ -41,6 +41,7 @@ bench: build/peers/ready
 	build/peers/bin/python benchmarks/costs.py
 	build/peers/bin/python benchmarks/growth.py
 	build/peers/bin/python benchmarks/search_scale.py
+	build/peers/bin/python benchmarks/search_costs.py
 	build/peers/bin/python benchmarks/streaming.py
 	build/peers/bin/python benchmarks/scaling.py
 	build/peers/bin/python benchmarks/compare.py

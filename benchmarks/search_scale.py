@@ -27,7 +27,7 @@ class MadeUp:
 
     nb_process = 4
 
-    def cached_trials(self):
+    def cached_shapes(self):
         return []
 
     def submit(self, job, config):

@@ -54,6 +54,7 @@ hpsearch/__init__.py
 hpsearch/commands.py
 hpsearch/confirmation.py
 hpsearch/display.py
+hpsearch/forking.py
 hpsearch/fullsearch.py
 hpsearch/halving.py
 hpsearch/hyperband.py
@@ -152,10 +153,12 @@ training/preparation.py
 training/processors.py
 training/progress.py
 training/provenance.py
+training/reach.py
 training/records.py
 training/repeatable.py
 training/run.py
 training/run_page.py
+training/shares.py
 training/signals.py
 training/speed.py
 training/status.py

@@ -50,9 +50,8 @@ RUN_SETTINGS = (
             "TF_CONFIG names those of several machines", 1, 10**4, goes_with=("training",)),
     Setting("nb_replicas", int, 1, "GPUs of each process, which share its part of every batch", 1,
             64, goes_with=("training",)),
-    Setting("worker_timeout", float, 600.0, "seconds to wait for another worker, "
-            "longer than an evaluation takes", 1, 1e6,
-            resumable=True, goes_with=("training", "verify")),
+    Setting("worker_timeout", float, 600.0, "seconds to wait for a worker that does not answer", 1,
+            1e6, resumable=True, goes_with=("training", "verify")),
     Setting("deterministic", bool, False, "equal bits on a GPU too, more slowly"),
     Setting("debug", bool, False, "print settings and variables; name the first operation that "
             "is not finite; show tracebacks", resumable=True),

@@ -1,8 +1,8 @@
 """What the searches share: two problems, the space of networks, and the Keras model for one.
 
-inputs-hidden1-hidden2-classes with ReLU, both widths powers of two from 16 to 512, learning
-rate from 1e-4 to 1 on a log scale, one of three optimizers; batches of 100; accuracy on valid counts.
-A search trains at most so many epochs a trial, and one in ETA goes on. It says what it found after
+inputs-hidden1-hidden2-classes with ReLU, both widths powers of two from 16 to 512, learning rate
+from 1e-4 to 1 on a log scale, one of three optimizers; batches of 100; accuracy on valid counts. A
+search trains at most so many epochs a trial, and one in ETA goes on. It says what it found after
 each epoch, as a line of JSON, and has no end: its referee ends it.
 """
 

@@ -7,16 +7,20 @@ import sys
 
 from training.launcher import free_ports
 
+MAIN = "\nimport sys, main\nsys.exit(main.main(sys.argv))"
+NOTEBOOK = "\nimport sys, main\nmain.main(sys.argv)\nsys.stdin.read()"  # its process stays
+
 
 def task(hosts, index, kind="worker"):
     """TF_CONFIG of one worker."""
     return json.dumps({"cluster": {"worker": hosts}, "task": {"type": kind, "index": index}})
 
 
-def start(project, count, *flags, hosts=None, own=None, only=None, limit=60):
+def start(project, count, *flags, hosts=None, own=None, only=None, limit=60, programs=None):
     """Start the workers of a cluster, or one of them only. Returns their processes, or None.
 
-    own: {index: further flags of this worker}; limit: --worker_timeout.
+    own: {index: further flags of this worker}; limit: --worker_timeout; programs: {index: Python
+    that ends with MAIN, say, instead of main.py}.
     """
     hosts = hosts or [f"localhost:{port}" for port in free_ports(count)]
     processes = []
@@ -25,11 +29,12 @@ def start(project, count, *flags, hosts=None, own=None, only=None, limit=60):
             processes.append(None)
             continue
         environment = os.environ | {"TF_CONFIG": task(hosts, index), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "main.py", f"--worker_timeout={limit}", *flags]
+        program = ["-c", programs[index]] if index in (programs or {}) else ["main.py"]
+        command = [sys.executable, *program, f"--worker_timeout={limit}", *flags]
         processes.append(
             subprocess.Popen(
                 [*command, *(own or {}).get(index, ())], cwd=project, env=environment, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             )
         )  # fmt: skip
     return processes

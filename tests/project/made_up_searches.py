@@ -16,8 +16,8 @@ class MadeUp:
         self.chance, self.nb_process, self.stop_after = random.Random(order), width, stop_after
         self.running, self.done = [], 0
 
-    def cached_trials(self):
-        return []
+    def cached_shapes(self):
+        return set()
 
     def submit(self, job, config):
         future = Future()
@@ -51,13 +51,15 @@ def score(job):
     return -abs(job.hyperparameters["lr"] - 0.01) + job.until / 1e6
 
 
-def settings(**changed):
+def settings(search="fullsearch", **changed):
     base = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}
     return {
-        "model_name": "MNIST", "search": "fullsearch", "search_seed": 0, "max_iter": 81,
-        "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base, "trials": 49, "lr_points": 37,
+        "model_name": "MNIST", "search": search, "search_seed": 0, "max_iter": 81,
+        "min_iter": 3, "eta": 3, "fixed_params": {}, "base": base, "lr_points": 37,
         "confirm": 3, "ranges": {}, "objective": ["accuracy", "max"], "run": {},
-        "sampler": "random", "optuna": None, "try": None, "promoted": [], "extended_from": [],
+        "sampler": None if search == "lr" else "random", "optuna": None,
+        "trials": {"random": 16, "hyperband": 49}.get(search),
+        "try": None, "promoted": [], "extended_from": [],
     } | changed  # fmt: skip
 
 

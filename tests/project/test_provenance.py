@@ -1,5 +1,6 @@
 """What config.json says of the code and the graph of a run."""
 
+import importlib
 import re
 import sys
 import sysconfig
@@ -79,3 +80,23 @@ def test_steps_that_xla_could_not_compile_are_the_same_graph_when_they_are_resum
     train({"result_dir": small["result_dir"]})
     output = capsys.readouterr().out
     assert "Resuming" in output and "The graph is not" not in output
+
+
+def test_a_file_that_changes_after_its_import_is_recorded_as_it_was_imported(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    monkeypatch.setattr(provenance, "git", lambda *arguments: None)
+    monkeypatch.setattr(provenance, "imported", {})
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "made_up_module.py"
+    try:
+        texts = []
+        for text, reload in [("A = 1\n", False), ("A = 22\n", False), ("A = 22\n", True)]:
+            file.write_text(text)
+            module = importlib.import_module("made_up_module")
+            if reload:
+                importlib.reload(module)
+            texts.append(provenance.sources()["made_up_module.py"]["text"])
+        assert texts == ["A = 1\n", "A = 1\n", "A = 22\n"]
+    finally:
+        sys.modules.pop("made_up_module", None)
+        provenance.own_folder.cache_clear()

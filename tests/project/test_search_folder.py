@@ -25,6 +25,7 @@ from hpsearch.page import table_of_the_best, write_search_page
 from hpsearch.picture import draw, plotted
 from hpsearch.search import SearchFolder
 from hpsearch.search_settings import search_settings
+from hpsearch.trial import shape_of
 from models import MODELS
 from settings import ConfigError, Setting, optimization
 from training import processors
@@ -404,13 +405,14 @@ def test_drawing_does_not_load_tensorflow(tmp_path, capsys):
 
 def test_the_first_bracket_goes_first_and_of_it_a_cached_trial(tmp_path, capsys):
     class Watched(MadeUp):
-        started = []
+        started, shapes = [], {}
 
-        def cached_trials(self):
-            return [4, 3] if len(self.started) == 9 else []
+        def cached_shapes(self):
+            return {self.shapes[4], self.shapes[3]} if len(self.started) == 9 else set()
 
         def submit(self, job, config):
             self.started.append((job.bracket, job.rung, job.trial))
+            self.shapes[job.trial] = shape_of(config)
             return super().submit(job, config)
 
     made_up_search(tmp_path / "search", Watched(0, width=1), search="hyperband", max_iter=27)

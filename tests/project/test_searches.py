@@ -14,6 +14,7 @@ from runs import digests, read
 from searches import LAST, assert_same, ledger, search, wait_for_lines
 
 import main
+from hpsearch import forking
 from training.files import PROJECT
 
 BY_THREADS = str(Path(__file__).with_name("search_by_threads.py"))
@@ -77,16 +78,24 @@ def test_the_threads_of_a_trial_do_not_follow_from_the_number_of_processes(tmp_p
     assert all(a["weights_sha256"] != b["weights_sha256"] for a, b in zip(one, spoilt, strict=True))
 
 
-def workers_of(pid):
-    """The worker processes of a search."""
+def servers_of(pid):
+    """The processes of Python that a process has started to import TensorFlow."""
     command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]  # -ww: long lines are not cut
     listed = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
     found = [line.split(maxsplit=2) for line in listed if "spawn_main" in line]
     return [int(child) for child, parent, _ in found if int(parent) == pid]
 
 
+def workers_of(pid):
+    """The worker processes of a search: on Linux they are forked by another one."""
+    children = servers_of(pid)
+    if not forking.IS_POSSIBLE:
+        return children
+    return [worker for child in children for worker in servers_of(child)]
+
+
 def wait_for_end(pids):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60  # one may still import TensorFlow
     while any(alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -106,15 +115,20 @@ def test_workers_and_parent_that_are_killed_change_nothing(straight, tmp_path):
     print(f"seed {seed}")  # seen if it fails
     folder, chance = tmp_path / "killed", random.Random(seed)
     process = search(folder, 2)
-    for count, number in [(1, signal.SIGKILL), (4, signal.SIGTERM)]:
+    for count, kind, number in [
+        (1, workers_of, signal.SIGKILL),
+        (4, workers_of, signal.SIGTERM),
+        (6, servers_of, signal.SIGKILL),
+    ]:
         wait_for_lines(folder, count + chance.randrange(3), process)
         time.sleep(chance.random() / 4)
-        os.kill(chance.choice(workers_of(process.pid)), number)
+        os.kill(chance.choice(kind(process.pid)), number)
     wait_for_lines(folder, chance.choice([9, 21]), process)  # later, it confirms
-    workers = workers_of(process.pid)
+    while len(started := servers_of(process.pid) + workers_of(process.pid)) < 2:
+        assert process.poll() is None
     process.kill()
     process.communicate()
-    wait_for_end(workers)  # with their parent
+    wait_for_end(started)  # with their parent
     process = search(folder, 2)
     assert process.communicate()[1] == "" and process.returncode == 0
     assert_same(folder, straight[0])
@@ -130,16 +144,31 @@ def test_ctrl_c_leaves_no_process_behind_and_the_search_is_resumed(straight, tmp
     process = search(folder, 2)
     while len(workers := workers_of(process.pid)) < 2:
         assert process.poll() is None
+    servers = servers_of(process.pid)
     wait_for_lines(folder, lines, process)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "")
     assert "run the same command to resume" in output
-    assert not any(alive(pid) for pid in workers)
+    assert not any(alive(pid) for pid in workers + servers)
     if lines:
         process = search(folder, 1)
         assert process.communicate()[1] == "" and process.returncode == 0
         assert_same(folder, straight[0])
+
+
+def test_the_process_of_a_search_never_imports_tensorflow(straight):
+    """The same search again, which is complete, and all that it writes at its end."""
+    program = (
+        "import sys, main, tensorflow; from searches import FLAGS;"
+        f"status = main.main(['main.py', *FLAGS, '--nb_process=1', '--result_dir={straight[0]}']);"
+        "loaded = 'tensorflow.python' in sys.modules; tensorflow.constant;"
+        "sys.exit((status, loaded, 'tensorflow.python' in sys.modules) != (0, False, True))"
+    )
+    paths = os.pathsep.join([str(PROJECT), str(Path(__file__).parent), str(PROJECT / "tests")])
+    command = [sys.executable, "-c", program]
+    process = subprocess.run(command, cwd=PROJECT, env=os.environ | {"PYTHONPATH": paths})
+    assert process.returncode == 0
 
 
 def test_a_promoted_trial_equals_a_straight_training(straight):

@@ -1,6 +1,7 @@
 """One job of a search: what it leaves, and what each failure says about the trial."""
 
-import time
+import concurrent.futures
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -8,10 +9,11 @@ import tensorflow as tf
 from runs import digests
 from toy import Toy
 
+from hpsearch import trial
 from hpsearch.halving import Job
 from hpsearch.ledger import Outcome
-from hpsearch.local import LocalExecutor
-from hpsearch.trial import ModelCache, run_job
+from hpsearch.local import LocalExecutor, Worker
+from hpsearch.trial import ModelCache, run_job, shape_of, size_of
 from models import make_model
 from training import processors
 from training.signals import StopSignals
@@ -125,15 +127,61 @@ def test_a_model_is_used_again_for_another_learning_rate_or_folder_and_for_nothi
     models.clear()
 
 
-def test_a_trial_whose_process_dies_again_and_again_has_failed(small):
+def test_a_trial_whose_process_dies_again_and_again_has_failed(small, monkeypatch):
+    start, started = Worker.start, []
+
+    def start_and_kill(worker):
+        start(worker)
+        started.append(worker.process)
+        worker.process.kill()
+
+    monkeypatch.setattr(Worker, "start", start_and_kill)
     with LocalExecutor(1, 1) as executor:
         future = executor.submit(Job(0, 60, "random", 0, {}), small)
-        while not future.done():
-            process = executor.workers[0].process
-            if process:
-                process.kill()
-            time.sleep(0.01)
         assert future.result() == Outcome("failed", reason="its process died 3 times")
+    assert len(started) == 3
+
+
+def test_a_job_goes_to_a_process_that_has_compiled_its_shape(small, monkeypatch):
+    def run(worker, config, until):
+        ran.append((worker, until))
+        return waiting.get(until, done).result(20)
+
+    done, waiting, ran = Future(), {1: Future(), 2: Future()}, []
+    done.set_result(None)
+    monkeypatch.setattr(Worker, "run", run)
+    with LocalExecutor(2, 1) as executor:
+        for until, units in enumerate([4, 5, 5, 4, 5], start=1):
+            config = small | {"units": units, "lr": until / 10}
+            future = executor.submit(Job(until, until, "random", 0, {}), config)
+            if until == 2:  # both processes have been busy
+                for one in waiting.values():
+                    one.set_result(None)
+            if until > 1:
+                concurrent.futures.wait([worker.future for worker in executor.workers])
+        shapes = executor.cached_shapes()
+    first, second = executor.workers
+    assert dict(map(reversed, ran)) == {1: first, 2: second, 3: second, 4: first, 5: second}
+    assert future.done() and len(shapes) == 2 and shape_of(small) not in shapes
+
+
+def test_a_process_keeps_small_models_and_fewer_large_ones(small, monkeypatch):
+    def kept(limit):
+        monkeypatch.setattr(trial, "KEPT_BYTES", limit)
+        models = trial.ModelCache()
+        models.by_shape = {n: SimpleNamespace(number=n, close=lambda: None) for n in range(40)}
+        models.make_room()
+        return list(models.by_shape)
+
+    monkeypatch.setattr(trial, "size_of", lambda model: 10)
+    assert kept(10**6) == list(range(9, 40))  # and one more comes
+    assert kept(0) == list(range(33, 40))
+    assert kept(200) == list(range(21, 40))  # as many as these bytes hold
+    with make_model(small) as model:
+        model.prepare_steps()
+        weights = sum(array.nbytes for array in model.weights().values())
+        data = sum(array.nbytes for array in model.load("train").values())
+        assert size_of(model) == weights + data > data > 0
 
 
 def test_processes_are_as_many_as_processors_and_gpus_allow(monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clusters import ends, start, task
+from clusters import MAIN, NOTEBOOK, ends, start, task
 from runs import digests, metrics
 
 from models import ConfigError, make_model
@@ -26,6 +26,36 @@ LONG = ("--random_seed=7", "--threads=1", "--max_iter=3000", "--save_every=500",
         "--log_every=500", "--eval_every=500")  # fmt: skip
 FAKE = ("--model_name=MNIST", "--fake_data", "--random_seed=3", "--threads=1", "--max_iter=60",
         "--eval_every=30", "--log_every=10", "--save_every=30")  # fmt: skip
+FAILS = """
+from models import MODELS
+def fail(model, *arguments, **options):
+    raise ZeroDivisionError
+MODELS["Toy"].{} = fail
+"""
+SLOW = """
+import pathlib, time
+from models import MODELS
+def evaluate(model, split):
+    while not pathlib.Path({!r}).exists():
+        time.sleep(0.1)
+    return MODELS["Toy"].evaluated(model, split)
+MODELS["Toy"].evaluated, MODELS["Toy"].evaluate = MODELS["Toy"].evaluate, evaluate
+"""
+PATIENT = """
+import pathlib
+from training import cluster
+def task_at(address, seconds):
+    asked.append(address)
+    if len(asked) == 4:  # at the start, and three times beyond the time limit
+        pathlib.Path({!r}).touch()
+    return first(address, seconds)
+def agree(self, *arguments):
+    config = cluster.Cluster.agreed(self, *arguments)
+    self.timeout = 0.5
+    return config
+asked, first, cluster.task_at = [], cluster.task_at, task_at
+cluster.Cluster.agreed, cluster.Cluster.agree = cluster.Cluster.agree, agree
+"""
 SOON = 15  # seconds in which the other workers end; on a busy machine
 
 
@@ -157,20 +187,56 @@ def test_workers_that_are_told_to_stop_stop_all_after_saving(told, long, toy_pro
     assert {step: found[step] for step in long} == long
 
 
-def test_a_worker_that_does_not_answer_stops_the_others_after_the_time_limit(toy_project, tmp_path):
+@pytest.mark.parametrize("index, name", [(0, "the chief"), (1, "worker 1")])
+def test_a_worker_that_does_not_answer_stops_the_others_after_the_time_limit(
+    index, name, toy_project, tmp_path
+):
     folder = tmp_path / "run"
     workers = start(toy_project, 2, *LONG, f"--result_dir={folder}", limit=5)
     wait_for(folder / "checkpoints" / "model.ckpt-500.index", workers)
-    workers[1].send_signal(signal.SIGSTOP)
+    workers[index].send_signal(signal.SIGSTOP)
     began = time.monotonic()
     try:
-        status, _, errors = ends([workers[0]])[0]
-        assert (
-            status == 1 and "no answer within --worker_timeout=5 seconds from worker 1 (" in errors
-        )
+        status, _, errors = ends([workers[1 - index]])[0]
+        assert status == 1
+        assert f"no answer within --worker_timeout=5 seconds from {name} (" in errors
         assert time.monotonic() - began < 5 + SOON
     finally:
-        workers[1].kill()
+        workers[index].kill()
+
+
+@pytest.mark.parametrize(
+    "index, method", [(0, "evaluate"), (0, "load"), (1, "weights"), (1, "inference")]
+)
+def test_when_a_worker_fails_in_a_notebook_the_others_end_soon(
+    index, method, toy_project, tmp_path
+):
+    """In an evaluation, at a checkpoint, or while the model is built."""
+    programs = {index: FAILS.format(method) + NOTEBOOK}
+    flags = (*FLAGS, f"--result_dir={tmp_path / 'run'}")
+    workers = start(toy_project, 2, *flags, limit=600, programs=programs)
+    status, _, errors = ends([workers[1 - index]])[0]
+    name = ["the chief", "worker 1"][index]
+    assert status == 1 and f"{name} (localhost:" in errors and "has failed; its own" in errors
+    assert workers[index].poll() is None
+    assert "ZeroDivisionError" in ends([workers[index]])[0][2]
+
+
+def test_workers_wait_for_a_chief_that_evaluates_for_longer_than_the_time_limit(
+    two, toy_project, tmp_path
+):
+    folder, sign = tmp_path / "run", str(tmp_path / "sign")
+    programs = {0: SLOW.format(sign) + MAIN, 1: PATIENT.format(sign) + MAIN}
+    ended = ends(start(toy_project, 2, *FLAGS, f"--result_dir={folder}", programs=programs))
+    assert [status for status, _, _ in ended] == [0, 0], ended
+    assert digests(folder) == digests(two[0])
+
+
+def test_the_chief_computes_the_digests_of_a_checkpoint_once(two, toy_project, tmp_path):
+    folder, programs = tmp_path / "run", {0: "import training.run\ndel training.run.digests" + MAIN}
+    ended = ends(start(toy_project, 2, *FLAGS, f"--result_dir={folder}", programs=programs))
+    assert [status for status, _, _ in ended] == [0, 0], ended
+    assert digests(folder) == digests(two[0])
 
 
 def test_a_run_that_diverges_ends_so_on_every_worker(toy_project, tmp_path):
@@ -287,6 +353,20 @@ with make_model(common | {"random_seed": 1}) as one:
         assert status == 0, errors
         before, after, other = json.loads(output.splitlines()[-1])
         assert before == after != other
+
+
+def test_two_chiefs_on_two_machines_are_refused(toy_project, tmp_path):
+    """Each machine has its own port here; both processes take themselves for the chief."""
+    hosts = [f"localhost:{port}" for port in free_ports(2)]
+    flags = (*FLAGS, f"--result_dir={tmp_path / 'run'}")
+    one, _ = start(toy_project, 2, *flags, hosts=hosts, only=0)
+    other, _ = start(toy_project, 2, *flags, hosts=hosts[::-1], only=0)
+    ended = ends([one, other])
+    assert 2 in [status for status, _, _ in ended], ended
+    for (status, _, errors), address in zip(ended, hosts[::-1], strict=True):
+        said = f"worker 1 ({address}) is task 1, and the process there says that it is task 0"
+        assert said in errors if status == 2 else f"worker 1 ({address}) has ended" in errors
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_second_process_with_the_same_task_is_refused(toy_project, tmp_path):

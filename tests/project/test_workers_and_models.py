@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from clusters import ends, start
-from runs import digests
+from clusters import MAIN, ends, start
+from runs import digests, read
 
 from models import make_model
 from training.batches import model_rows
@@ -48,7 +48,26 @@ class Astray(Toy):
             kept = tf.cond(point[0] < 2.0, lambda: last.assign(point), last.read_value)
             outputs += 0.0 * tf.reduce_sum(kept)
         return outputs
+
+
+class Words(Toy):
+    """XLA has none of its operations on words."""
+
+    def inference(self, batch, training):
+        outputs = super().inference(batch, training)
+        return outputs + 0 * tf.strings.to_number(tf.strings.as_string(outputs))
 '''
+FAILS = """
+import tensorflow as tf
+from training import preparation
+
+def check_second_build(model, jit):
+    check(model, jit)
+    with model.graph.as_default():
+        model.alone = tf.debugging.Assert(False, ["no kernel"])
+
+check, preparation.check_second_build = preparation.check_second_build, check_second_build
+"""
 FLAGS = ("--random_seed=7", "--threads=1", "--jit=off", "--max_iter=3", "--save_every=1")
 
 
@@ -58,8 +77,8 @@ def project(toy_project, tmp_path_factory):
     folder = shutil.copytree(toy_project, tmp_path_factory.mktemp("models") / "project")
     (folder / "models" / "for_workers.py").write_text(MODELS)
     with open(folder / "models" / "__init__.py", "a", encoding="utf-8") as file:
-        file.write("\nfrom models.for_workers import Alone, Astray, Normalised\n\n")
-        file.write("MODELS |= {m.__name__: m for m in (Alone, Astray, Normalised)}\n")
+        file.write("\nfrom models.for_workers import Alone, Astray, Normalised, Words\n\n")
+        file.write("MODELS |= {m.__name__: m for m in (Alone, Astray, Normalised, Words)}\n")
     return folder
 
 
@@ -92,6 +111,26 @@ def test_an_update_that_each_worker_would_make_by_itself_is_refused(project, tmp
     assert [status for status, _, _ in ended] == [1, 1], ended
     for _, _, errors in ended:
         assert "Alone has an update of its own" in errors and "self.mean_of_workers" in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_workers_train_without_xla_where_it_lacks_an_operation(project, tmp_path):
+    flags = ["--model_name=Words", *(flag for flag in FLAGS if flag != "--jit=off")]
+    ended = ends(start(project, 2, *flags, f"--result_dir={tmp_path / 'run'}"))
+    assert [status for status, _, _ in ended] == [0, 0], ended
+    assert "XLA cannot compile these steps, training without (--jit=off): it has no" in ended[0][1]
+    assert read(tmp_path / "run", "config.json")["config"]["jit"] == "off"
+    trained(project, "Words", tmp_path / "off")
+    assert digests(tmp_path / "run") == digests(tmp_path / "off")
+    trained(project, "Words", tmp_path / "other", "--lr=0.2")
+    assert digests(tmp_path / "run") != digests(tmp_path / "other")
+
+
+def test_workers_of_which_xla_compiles_the_steps_of_one_only_are_refused(project, tmp_path):
+    flags = [*(flag for flag in FLAGS if flag != "--jit=off"), f"--result_dir={tmp_path / 'run'}"]
+    ended = ends(start(project, 2, *flags, programs={1: FAILS + MAIN}))
+    assert [status for status, _, _ in ended] == [2, 2], ended
+    assert "worker 1 (localhost:" in ended[0][2] and "another --jit, since XLA" in ended[1][2]
     assert not (tmp_path / "run").exists()
 
 

@@ -83,6 +83,7 @@ def test_kubernetes_names_are_those_of_the_addresses():
     assert SERVICE["spec"]["clusterIP"] == "None"
     assert SERVICE["spec"]["selector"] == {"job-name": name}
     assert JOB["spec"]["completionMode"] == "Indexed"
+    assert JOB["spec"]["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}  # the chief's
     assert JOB["spec"]["parallelism"] == JOB["spec"]["completions"]
     assert POD["restartPolicy"] == "Never"  # which podFailurePolicy needs
     (container,) = POD["containers"]

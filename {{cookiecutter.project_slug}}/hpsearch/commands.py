@@ -1,6 +1,7 @@
 """What main.py does for --search, --fullsearch and --dry_run."""
 
 import itertools
+import math
 import signal
 import time
 
@@ -9,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from hpsearch import fullsearch
+from hpsearch import fullsearch, hyperband
 from hpsearch.display import Display
 from hpsearch.local import LocalExecutor
 from hpsearch.search import SearchFolder, run
@@ -84,7 +85,7 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
     for name in ("rung", "trials", "up to step", "steps"):
         table.add_column(name, justify="right")
     rankings, passed, trials, steps = [], [], 0, 0
-    settings = settings | {"sampler": "random"}  # nothing is known from which to draw
+    sampler, settings = settings["sampler"], settings | {"sampler": "random"}  # nothing is seen yet
     while brackets := fullsearch.brackets(model_class, settings, rankings, passed):
         for bracket in brackets:
             reached = bracket.reached
@@ -107,6 +108,9 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
         nb_process = executor_for(settings["run"], options).nb_process
     at_a_time = nb_process or "as many as the cluster allows"
     print(f"{trials} trials, {steps:,} steps, {at_a_time} at a time")
+    if sampler == "tpe" and (limit := hyperband.lag(settings)) < (nb_process or math.inf):
+        print(f"--sampler=tpe: of more than {limit} processes some wait at times, since a trial is")
+        print("drawn from what came of the jobs before it; with --sampler=random none waits")
     took, disk = duration(trials * start + steps * step), trials * size / 1e6
     print(f"About {took} in one process and {disk:,.0f} MB of disk, if every trial were like the")
     print(f"default model, which takes {start:.1f} s to compile and {1e6 * step:,.0f} µs a step")

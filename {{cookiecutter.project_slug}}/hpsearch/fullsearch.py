@@ -59,7 +59,7 @@ def own_pass(model_class, settings: dict, rankings: Sequence[Ranking], first: in
 
         sampler = tpe.Sampler(model_class, settings, fixed, tried)
         found = make(dict.fromkeys, *rest, first=number, **about)
-        return given + [bracket._replace(draw=sampler.draw) for bracket in found]
+        return given + [bracket._replace(sampler=sampler) for bracket in found]
 
     def rates(config):
         table = {s.name: s for s in randomsearch.searched_table(model_class, ranges)}

@@ -4,7 +4,7 @@ A search has brackets. A bracket has trials and rungs: each rung trains a number
 best so far, up to a step. Random search is a bracket with one rung. All functions here are pure.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 Scores = Mapping[tuple[int, int], float | None]  # {(trial, until): score}; None: it has no score
@@ -14,7 +14,7 @@ Seen = tuple[int, int, float | None] | None  # (trial, until, score), or an empt
 class Bracket(NamedTuple):
     """trials: {number: hyper-parameters}; rungs: [(how many trials, up to which step)].
 
-    seed: that of its trials; None is the search's own. draw: if the trials are drawn while the
+    seed: that of its trials; None is the search's own. sampler: if the trials are drawn while the
     search goes on, see hpsearch/tpe.py; None stands for each before. reached: the step that an
     earlier bracket has trained them to.
     """
@@ -23,7 +23,7 @@ class Bracket(NamedTuple):
     trials: dict[int, dict[str, Any] | None]
     rungs: list[tuple[int, int]]
     seed: int | None = None
-    draw: Callable[[int, list], dict[str, Any]] | None = None
+    sampler: Any = None
     reached: int = 0
 
     def is_drawn(self) -> bool:

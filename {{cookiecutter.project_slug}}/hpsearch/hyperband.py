@@ -43,3 +43,11 @@ def brackets(draw, budget, trials=None, first=0, name="hyperband") -> list[Brack
                 return found
         if not trials:
             return found
+
+
+def lag(settings: dict) -> int:
+    """How many jobs before a trial are not waited for, so that as many processes have work: a
+    quarter of Hyperband's largest bracket, at least two. It may not be the number of processes.
+    """
+    budget = (settings[name] for name in ("max_iter", "min_iter", "eta"))
+    return max(2, max(rungs[0][0] for rungs in schedule(*budget).values()) // 4)

@@ -82,9 +82,9 @@ class RayExecutor:
             self.ray.cancel(reference, force=True)
         self.ray.shutdown()
 
-    def cached_trials(self) -> list[int]:
-        """Trials that should go first: none, because Ray chooses the processes."""
-        return []
+    def cached_shapes(self) -> set[str]:
+        """Shapes of trials that should go first: none, because Ray chooses the processes."""
+        return set()
 
     def submit(self, job: Job, config: dict) -> Future[Outcome]:
         """Start a job."""

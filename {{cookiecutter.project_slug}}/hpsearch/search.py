@@ -10,8 +10,9 @@ report.html     the search on one page
 
 import concurrent.futures
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 from hpsearch import confirmation, fullsearch
 from hpsearch.halving import Bracket, Job, in_order, pending
 from hpsearch.ledger import INTERRUPTED, Ledger, Outcome, Record, named, run_name
+from hpsearch.trial import shape_of
 from settings import ConfigError
 from training import folders
 from training.files import read_json, sync, write_json
@@ -26,6 +28,7 @@ from training.messages import one_line
 
 FROM_FOLDER = ("promoted", "extended_from")  # settings that a search keeps when it is resumed
 EXTENDED = ("trials", "max_iter")  # and those with which it can be asked for more
+LOOKED_AT = 50  # jobs, for one whose model is cached
 
 
 class SearchFolder:
@@ -133,9 +136,6 @@ def flat(settings: dict, prefix: str = "", leave_out=()) -> dict[str, Any]:
     return found
 
 
-LAG = 4  # jobs that are not waited for when a trial is drawn
-
-
 class Snapshot(NamedTuple):
     """Where a search is: it yields one whenever jobs have ended, and a few times a second."""
 
@@ -176,7 +176,7 @@ def run_pass(folder: SearchFolder, brackets: list[Bracket], executor) -> Iterato
                 }
         incomplete = [b for b in incomplete if queues[b.name] or b.name in busy or not b.is_drawn()]
         while any(queues.values()) and len(running) < executor.nb_process:
-            job = take(queues, executor.cached_trials())
+            job = take(queues, executor.cached_shapes(), folder.config)
             running[executor.submit(job, folder.config(job))] = job
         yield Snapshot(brackets, list(running.values()), ended)
         if not incomplete:
@@ -195,7 +195,7 @@ def draw_trials(brackets: list[Bracket], ledger: Ledger) -> set[str]:
     """Draw the trials that can be drawn now. Returns the names of their brackets.
 
     A trial is drawn from what came of all jobs before it, in the order of one process, but the last
-    LAG: so LAG processes need not wait, and it does not matter how many there are.
+    few: so as many processes need not wait, and it does not matter how many there are.
     """
     place, grown = 0, set()  # place: of a trial's first job in that order
     if all(bracket.is_drawn() for bracket in brackets):
@@ -205,20 +205,24 @@ def draw_trials(brackets: list[Bracket], ledger: Ledger) -> set[str]:
     for bracket in brackets:
         for i, number in enumerate(bracket.trials):
             if bracket.trials[number] is None:
-                needed = max(0, place + i - LAG)
+                needed = bracket.sampler.needed(place + i)
                 if len(seen) < needed:
                     return grown
-                bracket.trials[number] = bracket.draw(number, seen[:needed])
+                bracket.trials[number] = bracket.sampler.draw(number, seen[:needed])
                 grown.add(bracket.name)
         place += sum(count for count, _ in bracket.rungs)
     return grown
 
 
-def take(queues: dict[str, dict[int, Job]], cached_trials: list[int]) -> Job:
-    """Take the next job from the first bracket that has one, preferably of a cached trial."""
+def take(queues: dict[str, dict[int, Job]], cached: set[str], config: Callable) -> Job:
+    """Take the next job from the first bracket that has one, preferably one whose model is cached.
+
+    cached: shapes of trials, see trial.shape_of; config: a function from a job to that of its run.
+    """
     jobs = next(jobs for jobs in queues.values() if jobs)
-    cached = (trial for trial in cached_trials if trial in jobs)
-    return jobs.pop(next(cached, next(iter(jobs))))
+    first = itertools.islice(jobs.values(), LOOKED_AT if cached else 0)
+    known = (job.trial for job in first if shape_of(config(job)) in cached)
+    return jobs.pop(next(known, next(iter(jobs))))
 
 
 def result(future: Future[Outcome], job: Job) -> Outcome:

@@ -14,6 +14,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial, FixedTrial, FrozenTrial, TrialState, create_trial
 
+from hpsearch import hyperband
 from hpsearch.halving import Seen
 from hpsearch.randomsearch import searched_table
 from settings import Setting, random_config
@@ -40,8 +41,13 @@ class Sampler:
         self.table = searched_table(model_class, settings["ranges"])
         self.seed, self.direction = settings["search_seed"], settings["objective"][1]
         self.fixed, self.constraints = dict(fixed), model_class.constraints
+        self.lag = hyperband.lag(settings)
         known = {n: as_drawn(self.table, self.fixed, config) for n, config in given.items()}
         self.drawn: dict[int, Drawn] = {number: drawn for number, drawn in known.items() if drawn}
+
+    def needed(self, place: int) -> int:
+        """How many of the jobs before the next trial must have ended, before it is drawn."""
+        return max(0, place - self.lag) if len(self.drawn) >= STARTUP else 0
 
     def draw(self, number: int, seen: Sequence[Seen]) -> dict[str, Any]:
         """The hyper-parameters of a trial: they follow from the search's settings, the number and

@@ -18,7 +18,23 @@ from training.preparation import UNLOADED
 
 PATIENCE = 120  # seconds to wait for a process that still holds the trial's folder
 NOT_IN_GRAPH = {"lr"} | {setting.name for setting in RUN_SETTINGS if setting.resumable}
-KEPT_MODELS = 8  # graphs and sessions that a process keeps, for the next trial of the same shape
+# A process keeps graphs and sessions for the next trial of the same shape: 8, and more small ones.
+KEPT_MODELS = 32
+KEPT_BYTES = 10**9  # of weights and training data
+
+
+def shape_of(config: dict) -> str:
+    """What the compiled steps of a trial follow from: two trials of one shape can share a model."""
+    fixed = {name: value for name, value in config.items() if name not in NOT_IN_GRAPH}
+    return json.dumps(fixed, sort_keys=True)
+
+
+def size_of(model) -> int:
+    """The bytes of a model's weights, and of its training data where they are copied."""
+    streamed = model.config["data"] == "stream"
+    arrays = [] if streamed else model.splits.get("train", {}).values()
+    sizes = [v.shape.num_elements() * v.dtype.size for v in model.saved.values()]
+    return sum(sizes) + sum(array.nbytes for array in arrays)
 
 
 class ModelCache:
@@ -29,16 +45,22 @@ class ModelCache:
 
     def get(self, config: dict):
         """A model in its initial state, of the same shape as an earlier one if there is one."""
-        fixed = {name: value for name, value in config.items() if name not in NOT_IN_GRAPH}
-        shape = json.dumps(fixed, sort_keys=True)  # a list cannot be a key
+        shape = shape_of(config)
         model = self.by_shape.pop(shape, None)
         if model is None:
-            if len(self.by_shape) == KEPT_MODELS:
-                self.drop(next(iter(self.by_shape.values())))
+            self.make_room()
             model = make_model(config | UNLOADED)
         model.reconfigure(config)  # its run is loaded when it is trained
         self.by_shape[shape] = model
         return model
+
+    def make_room(self) -> None:
+        """Drop models that were used long ago, before another one is built."""
+        size = sum(map(size_of, self.by_shape.values()))
+        while len(self.by_shape) >= (KEPT_MODELS if size < KEPT_BYTES else 8):
+            oldest = next(iter(self.by_shape.values()))
+            size -= size_of(oldest)
+            self.drop(oldest)
 
     def drop(self, model) -> None:
         """Free the memory of a model; None is no model."""

@@ -7,7 +7,7 @@ tests/test_every_model.py tests it.
 from typing import Any
 
 from settings import ConfigError, nearest
-from training import cluster, repeatable
+from training import cluster, repeatable, workers
 from training.provenance import recorded_config, recorded_search
 
 with repeatable.seeded(0):  # what a model's file draws when it is imported is always the same
@@ -37,4 +37,5 @@ def make_model(config: dict[str, Any]) -> BasicModel:
     On a worker of a cluster, TF_CONFIG, this waits for all others, and the chief's config holds.
     """
     config = cluster.shared(config, lambda own: get_model_class(own).complete(own))
-    return get_model_class(config)(config)
+    with workers.telling():
+        return get_model_class(config)(config)

@@ -17,6 +17,7 @@ from settings import RUN_SETTINGS, ConfigError, Setting, random_config
 from training import contract, evaluation, loop, optimizers, preparation, variables, workers
 from training.batches import random_stream
 from training.checkpoints import Checkpoints
+from training.collectives import mean
 from training.config import complete_config
 from training.divergence import Diverged
 from training.files import read_json
@@ -44,7 +45,7 @@ class BasicModel:
     build_graph, load = preparation.build_graph, preparation.load
     truncated_normal, variable = variables.truncated_normal, variables.variable
     dropout, eager, update = variables.dropout, variables.eager, optimizers.update
-    evaluate, infer, mean_of_workers = evaluation.evaluate, evaluation.infer, workers.mean
+    evaluate, infer, mean_of_workers = evaluation.evaluate, evaluation.infer, mean
     session = functools.cached_property(preparation.session)
     data_checksum = functools.cached_property(preparation.data_checksum)
 

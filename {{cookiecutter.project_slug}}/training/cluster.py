@@ -3,7 +3,7 @@
 TF_CONFIG says who they are, see training/tf_config.py, and each is started by the same command.
 Worker 0, the chief, leads: it alone has a run folder, and what it says holds for all. What they
 exchange is neither encrypted nor authenticated: it is TensorFlow's own protocol, gRPC, for a
-network that one trusts. What they compute is in training/workers.py.
+network that one trusts. What they compute is in training/shares.py.
 """
 
 import contextlib
@@ -14,7 +14,6 @@ import math
 import os
 import queue
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -27,14 +26,17 @@ from settings import ConfigError
 from training import device
 from training.collectives import ON_CPU, all_reduce
 from training.messages import console
-from training.provenance import recorded_config
+from training.provenance import without_missing_folders
+from training.reach import task_at, unreachable
 from training.tf_config import Task, check_port, task_of_environment, without_proxy
 
 log = logging.getLogger(__name__)
-SLOTS = 8  # numbers that each worker tells the others at a time
+SLOTS = 8  # numbers that each worker tells the others at a time, beside whether it has failed
 OWN = ("result_dir", "from_checkpoint", "step", "threads", "debug")  # may differ among workers
 HEARD = 0.2  # seconds until Ctrl-C is heard while a worker waits
 LOOK = 2  # seconds until a worker that waits looks whether the others are there
+AGAIN = ("its own messages may say why. Start all workers again: they go on from the last "
+         "checkpoint of --result_dir")  # fmt: skip
 PARENT = "LAUNCHER_PID"  # the variable with the process that has started this one, and the others
 
 
@@ -52,6 +54,7 @@ class Cluster:
         self.task, self.timeout = task, config["worker_timeout"]
         self.others = [i for i in range(len(task.addresses)) if i != task.index]
         self.is_chief = task.index == 0
+        self.watched = self.others if self.is_chief else [0]
         check_port(task)
         device.prepare_device(config)
         self.options = device.session_config(config)
@@ -60,13 +63,14 @@ class Cluster:
         self.options.experimental.collective_nccl = device.has_gpu(config)
         self.options.isolate_session_state = True  # two models share no variables
         self.is_meeting = False  # whether the others wait for what the chief says
+        self.is_between = self.failed = False  # whether no call is under way, or cut off
         without_proxy(task)
         spec = {"worker": list(task.addresses)}
         self.server = tf.distribute.Server(spec, "worker", task.index, "grpc", self.options)
         with tf.Graph().as_default() as graph, tf.device("CPU:0"):
-            self.said = tf.compat.v1.placeholder(tf.int64, [len(task.addresses), SLOTS])
-            options = len(task.addresses), self.timeout, ON_CPU, 1
-            self.heard = all_reduce(self.said, *options)
+            self.said = tf.compat.v1.placeholder(tf.int64, [len(task.addresses), SLOTS + 1])
+            no_limit = 0  # `call` has one, and the others wait longer while the chief is busy
+            self.heard = all_reduce(self.said, len(task.addresses), no_limit, ON_CPU, 1)
         self.session = self.open(graph)
 
     def open(self, graph) -> "tf.compat.v1.Session":
@@ -74,10 +78,12 @@ class Cluster:
         return tf.compat.v1.Session(self.server.target, graph, self.options)
 
     def wait_for_others(self) -> None:
-        """Wait until every other worker can be reached; WorkerLost if one can't."""
+        """Wait until every other worker can be reached; WorkerLost if one can't, ConfigError if
+        another task is there.
+        """
         parent = os.environ.get(PARENT, str(os.getppid()))
         end, told = time.monotonic() + self.timeout, False
-        while missing := {i: why for i in self.others if (why := self.unreachable(i))}:
+        while missing := self.away(self.others):
             names = ", ".join(f"{self.task.name(i)}: {why}" for i, why in missing.items())
             for number, process in enumerate(started, start=1):
                 if process.poll() is not None:
@@ -91,22 +97,27 @@ class Cluster:
                 log.info(f"Waiting for {', '.join(map(self.task.name, missing))}")
                 told = True
             time.sleep(HEARD)
+        for i in self.watched:
+            found = self.call(task_at, self.task.addresses[i], self.timeout, seconds=self.timeout)
+            if found is None:
+                raise self.lost()
+            if found != i:
+                raise ConfigError(f"TF_CONFIG: {self.task.name(i)} is task {i}, and the process "
+                                  f"there says that it is task {found}; give each machine an "
+                                  "index of its own")  # fmt: skip
 
-    def unreachable(self, index: int) -> str:
-        """Why another worker cannot be reached; "" if it can."""
-        host, _, port = self.task.addresses[index].rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-        except OSError as error:
-            return error.strerror or str(error)
-        return ""
+    def away(self, indices: list[int]) -> dict[int, str]:
+        """Those of some workers that cannot be reached: {number: why}."""
+        found = {i: unreachable(self.task.addresses[i]) for i in indices}
+        return {i: why for i, why in found.items() if why}
 
     def call(self, function: Callable, *arguments, seconds: float = math.inf) -> Any:
         """Call what waits for the other workers. Ctrl-C is heard meanwhile; or WorkerLost.
 
-        seconds: after which it is given up. Collective operations end by themselves, after
-        --worker_timeout, but not while they look for a first worker that never answers.
+        seconds: after which it is given up; but what the chief is to say is waited for as long as
+        the chief answers. Collective operations in training end by themselves.
         """
+        self.is_between, is_patient = False, self.is_meeting and not self.is_chief
         answers, end = queue.SimpleQueue(), time.monotonic() + seconds
         look = time.monotonic() + LOOK
 
@@ -122,38 +133,53 @@ class Cluster:
                 value, error = answers.get(timeout=HEARD)
                 break
             if time.monotonic() > look:  # gRPC waits for a worker that has ended before
-                if any(map(self.unreachable, self.others if self.is_chief else [0])):
+                if self.away(self.watched):
                     raise self.lost()
                 look = time.monotonic() + LOOK
             if time.monotonic() > end:
-                raise self.lost()
+                if not (is_patient and task_at(self.task.addresses[0], LOOK) == 0):
+                    raise self.lost()
+                end += seconds
         gone = tf.errors.UnavailableError, tf.errors.DeadlineExceededError
         if isinstance(error, gone) or re.search("Collective (ops is|has timed)", str(error)):
             raise self.lost(error) from None
         if error:
             raise error
+        self.is_between = True
         return value
 
     def lost(self, error=None) -> WorkerLost:
         """What to say when a collective operation fails, or when nothing comes back."""
-        gone = [self.task.name(i) for i in self.others if self.unreachable(i)]
+        gone = [*map(self.task.name, self.away(self.others))]
         others = ", ".join(gone or map(self.task.name, self.others))
         if gone:
             said = f"{others} has ended"
         elif error is None or isinstance(error, tf.errors.DeadlineExceededError):
-            said = f"no answer within --worker_timeout={self.timeout:g} seconds from {others}"
+            said = (f"no answer within --worker_timeout={self.timeout:g} seconds from {others}, or "
+                    "another process is the same task")  # fmt: skip
         else:
-            said = f"one of {others} has ended, or has started again by itself"
-        return WorkerLost(f"{said}; its own messages may say why. Start all workers again: they go "
-                          "on from the last checkpoint of --result_dir")  # fmt: skip
+            said = "one of " * (len(self.others) > 1) + f"{others} has ended, or has started again"
+        return WorkerLost(f"{said}; {AGAIN}")
 
     def all_gather(self, *numbers: int) -> np.ndarray:
-        """Tell all workers up to SLOTS integers. Returns those of all: int64 [workers, numbers]."""
+        """Tell all workers up to SLOTS integers. Returns those of all, int64 [workers, numbers];
+        WorkerLost if one of them has failed.
+        """
         said = np.zeros(self.said.shape.as_list(), np.int64)
-        said[self.task.index, : len(numbers)] = numbers
-        limit = self.timeout + HEARD * len(self.others) + 5  # longer than the operation's own
+        said[self.task.index, : len(numbers)], said[self.task.index, SLOTS] = numbers, self.failed
+        limit = LOOK if self.failed else self.timeout
         heard = self.call(self.session.run, self.heard, {self.said: said}, seconds=limit)
+        for index in np.flatnonzero(heard[:, SLOTS]):
+            raise WorkerLost(f"{self.task.name(index)} has failed; {AGAIN}")
         return heard[:, : len(numbers)]
+
+    def tell_failure(self) -> None:
+        """Let the others know, if they wait for this worker's word, that it has failed."""
+        if self.is_between:
+            self.is_meeting, self.failed = False, True
+            with contextlib.suppress(WorkerLost):
+                self.all_gather()
+            self.failed = False
 
     def broadcast(self, text: str = "") -> str:
         """The chief's text, on every worker."""
@@ -218,16 +244,7 @@ def shared(config: dict, complete: Callable) -> dict:
     if given not in (None, count):
         raise ConfigError(f"--nb_workers={given}: the cluster of TF_CONFIG has {count} workers")
     config = config | {"nb_workers": count}
-    own = complete(config if task.index == 0 else here(config))
+    own = complete(config if task.index == 0 else without_missing_folders(config))
     joined = joined or Cluster(task, own)
     joined.wait_for_others()
     return joined.agree(config, own)
-
-
-def here(config):
-    """A config without the folders that are not on this machine: only the chief needs them."""
-    folders = {name: config.get(name) for name in ("result_dir", "from_checkpoint")}
-    missing = [name for name, folder in folders.items() if not recorded_config(folder)]
-    if "from_checkpoint" in missing:
-        missing.append("step")
-    return {name: value for name, value in config.items() if name not in missing}

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from settings import ConfigError
-from training import contract, device, optimizers, variables, workers
+from training import contract, device, optimizers, shares, variables, workers
 from training.batches import checked_inputs, description, is_stored, without_examples
 from training.collectives import build_sharing
 from training.compilation import ANNOUNCED, check_order_of_sums, suitable
@@ -170,9 +170,8 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
     if workers.is_shared(model):
         workers.check(model)
     if size > model.examples:
-        raise ConfigError(
-            f"--batch_size={size} is more than the {model.examples} training examples"
-        )
+        raise ConfigError(f"--batch_size={size} is more than the {model.examples} training "
+                          "examples")  # fmt: skip
     chosen, reason = (wanted, "") if wanted else suitable(model)
     if chosen != "off" or reason:  # it takes a while, or was not asked for
         log.info(ANNOUNCED[chosen] + (f", --jit={chosen}: {reason}" if reason else " ..."))
@@ -188,9 +187,10 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
                 check_order_of_sums(model.graph, model.config)
             if not model.graph_sha256:  # no other loop is in the graph yet
                 check_second_build(model, jit)
-            if not model.cluster:  # whose workers must meet in each call
-                no_rows = np.zeros([0, size])  # it compiles, and trains nothing
-                loop.run(model.session, no_rows, {model.lr: 0.0})
+            if not model.cluster:  # this compiles, and trains nothing
+                loop.run(model.session, np.zeros([0, size]), {model.lr: 0.0})
+            elif jit == "step":  # what it assigns is set again when training starts
+                model.session.run(model.alone, {model.lr: 0.0})
             return loop, jit
         except tf.errors.OpError as error:
             is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
@@ -213,7 +213,7 @@ def build_loop(model, data, jit):
     size = model.config["batch_size"] // model.config["nb_workers"]
     with model.graph.as_default(), tf.name_scope("training"), seeded(seed):
         if workers.is_shared(model):
-            step, jit = workers.train_step(model, jit), "off"
+            step, jit = shares.train_step(model, jit), "off"
         loop = CompiledLoop(step, data, saved, size, jit)
     check_hidden_state(model.graph)
     return loop

@@ -1,5 +1,6 @@
 """What a run was started with and on: written to config.json, read to explain a difference."""
 
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -24,6 +25,8 @@ VARIABLES = ("TF_", "XLA_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "KMP_", "OPENBLA
 WITHOUT_INFLUENCE = ("TF_CPP_", "TF_CONFIG")
 OTHER_DATA = ("the training data is not what {} was started on; restore the data, or start a "
               "new run without --result_dir")  # fmt: skip
+
+imported = {}  # {path of an own file: (its import, its content)}
 
 
 class Provenance(TypedDict):
@@ -51,6 +54,15 @@ def recorded_search(path: str | os.PathLike | None) -> dict[str, Any]:
     """The settings of the search in a folder; {} if there is no folder or no search in it."""
     file = expanded(path or "") / "search.json"
     return read_json(file) if path and file.exists() else {}
+
+
+def without_missing_folders(config: dict) -> dict:
+    """A config without the folders that are not on this machine: only the chief needs them."""
+    folders = {name: config.get(name) for name in ("result_dir", "from_checkpoint")}
+    missing = [name for name, folder in folders.items() if not recorded_config(folder)]
+    if "from_checkpoint" in missing:
+        missing.append("step")
+    return {name: value for name, value in config.items() if name not in missing}
 
 
 def recorded_inputs(path: str | os.PathLike | None) -> dict[str, Any] | None:
@@ -157,18 +169,19 @@ def sources() -> dict[str, dict[str, str]]:
 
     The text is left out if git's commit holds it, and beyond TEXT_LIMIT; models come first.
     """
-    folders, paths = {}, set()
+    names = ("stdlib", "purelib", "platlib", "scripts")
+    places, paths = tuple(sysconfig.get_path(name) for name in names), {}
     for module in [*sys.modules.values()]:
         folder, name = os.path.split(getattr(module, "__file__", None) or "")
-        if folder not in folders:  # asked once: thousands of files lie in a few hundred folders
-            folders[folder] = own_folder(folder)
-        if folders[folder] and (folders[folder] / name).is_file():
-            paths.add(folders[folder] / name)
+        if own := own_folder(folder, places):
+            paths[own / name] = getattr(module, "__spec__", None)
     listed = (git("ls-tree", "-r", "HEAD") or "").splitlines()  # "100644 blob <id>\t<path>"
     committed = {line.split()[2] for line in listed}
     found, left = {}, TEXT_LIMIT
     for path in sorted(paths, key=lambda path: (not path.is_relative_to(PROJECT / "models"), path)):
-        content = path.read_bytes()
+        content = imported_text(path, paths[path])
+        if content is None:
+            continue
         about = {"sha256": hashlib.sha256(content).hexdigest()}
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names it
         if blob not in committed and len(content) <= left:
@@ -178,15 +191,27 @@ def sources() -> dict[str, dict[str, str]]:
     return found
 
 
-def own_folder(folder: str) -> Path | None:
-    """The resolved path of a folder of the project; None for others, and for installed packages."""
+def imported_text(path, spec):
+    """What a file held when this was first called after its import; None if there was no file.
+
+    spec: of the import. A process that runs many trials does not import what is changed meanwhile.
+    """
+    if path not in imported or imported[path][0] is not spec:
+        imported[path] = spec, path.read_bytes() if path.is_file() else None
+    return imported[path][1]
+
+
+@functools.cache  # thousands of files lie in a few hundred folders
+def own_folder(folder: str, places: tuple[str, ...]) -> Path | None:
+    """The resolved path of a folder of the project; None for others, and for installed packages.
+
+    places: the folders of Python's library and of packages. The environment may be a folder of the
+    project, and the project a folder of the environment.
+    """
     path = Path(folder).resolve()
     if not folder or not path.is_relative_to(PROJECT):
         return None
-    # The environment may be a folder of the project, and the project a folder of the environment.
-    names = ("stdlib", "purelib", "platlib", "scripts")
-    places = [Path(sysconfig.get_path(name)).resolve() for name in names]
-    return None if any(map(path.is_relative_to, places)) else path
+    return None if any(path.is_relative_to(Path(place).resolve()) for place in places) else path
 
 
 def utc_now() -> str:

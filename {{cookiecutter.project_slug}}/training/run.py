@@ -181,14 +181,18 @@ class Run:
         self.wait()
         if self.checkpoints.last_step() != self.model.step:
             weights = self.checkpoints.write(self.model)
-            workers.compare_weights(self.model, weights)
-            self.saving = self.background.submit(self.commit, self.model.step, weights, self.best)
+            known = workers.compare_weights(self.model, weights)
+            about = self.model.step, weights, known, self.best
+            self.saving = self.background.submit(self.commit, *about)
 
-    def commit(self, step, weights, best):
-        """Make a checkpoint count, once everything recorded up to its step is on the disk."""
+    def commit(self, step, weights, known, best):
+        """Make a checkpoint count, once everything recorded up to its step is on the disk.
+
+        known: the digests of its weights; None if they are to be computed.
+        """
         self.metrics.sync()
         self.events.sync()
-        self.checkpoints.commit(step, digests(weights))
+        self.checkpoints.commit(step, known or digests(weights))
         self.set_status("running", step)
         if best and best["step"] == step:
             self.checkpoints.set_best(step, values_of(best))

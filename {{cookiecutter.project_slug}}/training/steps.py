@@ -71,11 +71,13 @@ class CompiledLoop:
 
             losses = tf.TensorArray(tf.float32, self.size, element_shape=[])
             done, _, losses = tf.while_loop(go_on, step, (0, 0.0, losses))
-            floats = [v for v in watched if v.dtype.is_floating]
-            finite = [tf.reduce_all(tf.math.is_finite(v)) for v in floats]
-            return done, losses.stack(), tf.reduce_all(finite)
+            return done, losses.stack()
 
-        self.outputs = train_steps()
+        done, losses = train_steps()
+        with tf.control_dependencies([done]):  # not compiled: XLA would take a quarter longer
+            floats = [v.read_value() for v in watched if v.dtype.is_floating]
+            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in floats])
+        self.outputs = done, losses, finite
 
     def run(self, session, rows: np.ndarray, feed: dict) -> tuple[np.ndarray, bool]:
         """Train on the batches of rows, int32 [count <= size, batch_size].
