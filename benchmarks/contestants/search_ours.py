@@ -19,7 +19,7 @@ def main():
     flags += [f"--model_name={'Table' if options.problem == 'table' else 'MNIST'}"]
     flags += [f"--search_seed={options.seed}", f"--trials={space.MOST}", "--nb_process=2"]
     flags += [f"--max_iter={epochs * steps}", f"--min_iter={steps}", f"--eta={space.ETA}"]
-    flags += [f"--eval_every={steps}", "--confirm=0"]  # the peers have none
+    flags += [f"--eval_every={steps}", "--confirm=0", "--try=[]"]  # the peers have none
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, options.project / "main.py", *flags, f"--result_dir={folder}/s"]
         search, told = subprocess.Popen(command, stdout=subprocess.DEVNULL), {}

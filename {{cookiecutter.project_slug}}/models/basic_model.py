@@ -122,9 +122,8 @@ class BasicModel:
         self.config = self.complete(config)
         self.compiled_loop, self.feed, self.graph_sha256 = None, None, None
         self.step, self.is_new = 0, True  # whether weights were set since the last step
-        self.asked_step = None  # from config["step"]
         self.cluster, self.place = workers.joined(self.config)  # the latter: this worker's number
-        self.defaults = None  # an ExitStack within `with model:`
+        self.asked_step = self.defaults = None  # of config["step"]; of `with model:`
         preparation.build(self)
         loop.load_checkpoint(self, config.get("step"))
 
@@ -136,7 +135,8 @@ class BasicModel:
     def __exit__(self, *error):
         defaults, self.defaults = self.defaults, None
         defaults.close()
-        self.close()
+        if not (self.cluster and any(error)):  # it could wait for ever for a worker that is lost
+            self.close()
 
     def close(self) -> None:
         """Free the session's memory, if one was opened, and stop to read data."""
@@ -215,10 +215,9 @@ class BasicModel:
         final: whether a complete run ends with the test split and the model's own report.
         """
         if self.asked_step is not None:
-            raise ConfigError(
-                f"--step={self.asked_step}: training goes on from the newest checkpoint; to start "
-                f"from this one, name its folder as from_checkpoint and another as result_dir"
-            )
+            raise ConfigError(f"--step={self.asked_step}: training goes on from the newest "
+                              "checkpoint; to start from this one, name its folder as "
+                              "from_checkpoint and another as result_dir")  # fmt: skip
         if self.place:
             return workers.follow(self)
         with workers.meeting(self):
