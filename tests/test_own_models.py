@@ -169,6 +169,9 @@ def test_a_model_of_the_page_does_all_that_models_do(followed, name):
     train_by_workers(followed, name, folder)
     tests = ["tests/test_every_model.py", "-k", f"[{name}]", "-n0"]
     assert "9 passed" in run([*PYTEST, *tests], followed)
+    if name == "WideDeep":  # whose update is its own
+        tests[0] = "tests/test_workers.py"
+        assert "2 passed" in run([*PYTEST, *tests], followed)
 
 
 def train_by_workers(project, name, folder):

@@ -123,7 +123,7 @@ class BasicModel:
         self.compiled_loop, self.feed, self.graph_sha256 = None, None, None
         self.step, self.is_new = 0, True  # whether weights were set since the last step
         self.cluster, self.place = workers.joined(self.config)  # the latter: this worker's number
-        self.asked_step = self.defaults = None  # of config["step"]; of `with model:`
+        self.asked_step = self.defaults = None  # --step; an ExitStack within `with model:`
         preparation.build(self)
         loop.load_checkpoint(self, config.get("step"))
 
@@ -135,14 +135,13 @@ class BasicModel:
     def __exit__(self, *error):
         defaults, self.defaults = self.defaults, None
         defaults.close()
-        if not (self.cluster and any(error)):  # it could wait for ever for a worker that is lost
-            self.close()
+        self.close(*error)
 
-    def close(self) -> None:
-        """Free the session's memory, if one was opened, and stop to read data."""
+    def close(self, *error) -> None:
+        """Free what was opened; not the session of a cluster after an error, which might wait."""
         if self.feed:
             self.feed.close()
-        if "session" in self.__dict__:
+        if "session" in self.__dict__ and not (self.cluster and any(error)):
             self.session.close()
 
     @classmethod

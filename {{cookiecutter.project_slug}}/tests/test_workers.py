@@ -12,6 +12,7 @@ import pytest
 from runs import digests, metrics, train
 
 from models import MODELS
+from settings import ConfigError
 from training.files import PROJECT
 
 STEPS = 20
@@ -21,10 +22,15 @@ CONFIG = {"random_seed": 7, "jit": "off", "max_iter": STEPS, "log_every": 5}
 NEARLY = 0.1
 
 
+REFUSED = ("has an update of its own", "is not known to the other workers")  # see docs/workers.md
+
+
 @pytest.fixture(params=MODELS)
 def config(request):
-    offline = {"fake_data": True} if MODELS[request.param].has_fake_data else {}
-    return CONFIG | {"model_name": request.param} | offline
+    model_class = MODELS[request.param]
+    offline = {"fake_data": True} if model_class.has_fake_data else {}
+    size = next(s.default for s in model_class.settings() if s.name == "batch_size")
+    return CONFIG | {"model_name": request.param, "batch_size": size + size % 2} | offline
 
 
 def compare_with_one_process(folder, config, alone):
@@ -36,17 +42,23 @@ def compare_with_one_process(folder, config, alone):
     assert digests(folder)[STEPS] != digests(alone)[STEPS]  # of sums in another order
 
 
-def test_two_workers_lose_nearly_what_one_process_loses(config, tmp_path):
+def test_two_workers_lose_nearly_what_one_process_loses_or_say_why_not(config, tmp_path):
     flags = [f"--{name}={value}" for name, value in config.items()]
     command = [sys.executable, "main.py", *flags, "--nb_workers=2", "--worker_timeout=60"]
     answer = subprocess.run([*command, f"--result_dir={tmp_path / 'two'}"], cwd=PROJECT,
-                            capture_output=True, text=True)  # fmt: skip
+                            capture_output=True, text=True, timeout=300)  # fmt: skip
+    if any(words in answer.stderr for words in REFUSED):
+        return
     assert answer.returncode == 0, answer.stderr
     compare_with_one_process(tmp_path / "two", config, tmp_path / "one")
 
 
-def test_two_replicas_lose_nearly_what_one_device_loses(config, tmp_path):
-    train(config | {"nb_replicas": 2, "result_dir": str(tmp_path / "two")})
+def test_two_replicas_lose_nearly_what_one_device_loses_or_say_why_not(config, tmp_path):
+    try:
+        train(config | {"nb_replicas": 2, "result_dir": str(tmp_path / "two")})
+    except ConfigError as error:
+        assert REFUSED[0] in str(error)
+        return
     compare_with_one_process(tmp_path / "two", config, tmp_path / "one")
 
 

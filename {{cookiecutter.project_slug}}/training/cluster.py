@@ -63,7 +63,7 @@ class Cluster:
         self.options.experimental.collective_nccl = device.has_gpu(config)
         self.options.isolate_session_state = True  # two models share no variables
         self.is_meeting = False  # whether the others wait for what the chief says
-        self.is_between = self.failed = False  # whether no call is under way, or cut off
+        self.is_between = self.failed = False  # no call is under way; this worker has failed
         without_proxy(task)
         spec = {"worker": list(task.addresses)}
         self.server = tf.distribute.Server(spec, "worker", task.index, "grpc", self.options)
@@ -153,7 +153,7 @@ class Cluster:
         gone = [*map(self.task.name, self.away(self.others))]
         others = ", ".join(gone or map(self.task.name, self.others))
         if gone:
-            said = f"{others} has ended"
+            said = f"{others} {'have' if len(gone) > 1 else 'has'} ended"
         elif error is None or isinstance(error, tf.errors.DeadlineExceededError):
             said = (f"no answer within --worker_timeout={self.timeout:g} seconds from {others}, or "
                     "another process is the same task")  # fmt: skip

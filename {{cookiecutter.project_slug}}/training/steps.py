@@ -74,7 +74,7 @@ class CompiledLoop:
             return done, losses.stack()
 
         done, losses = train_steps()
-        with tf.control_dependencies([done]):  # not compiled: XLA would take a quarter longer
+        with tf.control_dependencies([done]):  # by TensorFlow: XLA would compile a quarter longer
             floats = [v.read_value() for v in watched if v.dtype.is_floating]
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in floats])
         self.outputs = done, losses, finite

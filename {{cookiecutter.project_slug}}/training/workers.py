@@ -75,7 +75,7 @@ def compare_setup(model) -> None:
     found = fingerprint(about, model.data_checksum)
     same = ("training data", "graph", "tensorflow", "keras", "numpy")
     sources = {n: s["sha256"] for n, s in about["sources"].items() if n.startswith("models/")}
-    jit = "--jit, since XLA compiles the steps of one only (give --jit=off),"
+    jit = "--jit, since XLA compiles the steps of some only (give --jit=off),"
     about = {"code in models/": sources, jit: model.config["jit"]}
     model.cluster.check_equal({name: found[name] for name in same} | about)
 
@@ -103,8 +103,8 @@ def share_variables(model, is_new):
 
 @contextlib.contextmanager
 def telling() -> Iterator[None]:
-    """Within it, an exception ends the other workers, too, if this is one: soon, even if this
-    process goes on, as in a notebook.
+    """Within it, an exception in a worker ends the others, too, even if its process goes on, as in
+    a notebook: at their next exchange, or after --worker_timeout if they are in the midst of steps.
     """
     try:
         yield
