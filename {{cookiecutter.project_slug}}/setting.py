@@ -71,6 +71,9 @@ class Setting(NamedTuple):
                 return [self.element().parse(part) for part in text.split(",")] if text else []
             return PARSERS.get(self.type, self.type)(text)
         except (ValueError, KeyError, RecursionError):
+            if self.type in (dict, list):
+                reason = "is not JSON, as '{\"lr\": 0.1}'"
+                raise ConfigError(f"--{self.name}={text} {reason}") from None
             remedy = f"; write --{self.name} without a value" if self.type is bool else ""
             kind = self.type_name
             raise ConfigError(f"--{self.name}={text} is not of type {kind}{remedy}") from None

@@ -1,4 +1,4 @@
-"""A search that is asked for more gives what it would have given had it been asked at once."""
+"""A search can be asked for more: more trials give what they would have given at once."""
 
 import pytest
 from made_up_searches import MadeUp, made_up_search, score, settings, trained
@@ -6,6 +6,7 @@ from runs import read
 from searches import assert_same, ledger
 
 from command_line import SEARCH
+from hpsearch.promotion import promote
 from hpsearch.search import SearchFolder
 from hpsearch.search_settings import search_settings
 from models import MODELS
@@ -119,3 +120,24 @@ def test_flags_that_are_not_given_are_those_of_the_search_in_the_folder():
     given = {"search": "hyperband", "hidden1": 32, "eta": 3}
     changed = search_settings(model_class, given, OPTIONS | {"eta": 3}, recorded)
     assert (changed["eta"], changed["fixed_params"]) == (3, {"hidden1": 32})  # refused later
+
+
+def test_another_kind_of_search_in_the_folder_is_refused_in_words(tmp_path):
+    made_up_search(tmp_path / "search", MadeUp(0), search="random")
+    for kind in ("lr", "fullsearch"):
+        with pytest.raises(ConfigError, match=rf"search=random \(now {kind}\)"):
+            made_up_search(tmp_path / "search", MadeUp(0), search=kind)
+
+
+def test_the_winner_of_a_search_that_was_extended_since_is_not_promoted(tmp_path):
+    own = {"search": "random", "trials": 4, "confirm": 0}
+    made_up_search(tmp_path / "search", MadeUp(0), **own)
+    made_up_search(tmp_path / "search", MadeUp(0, stop_after=0), **own | {"trials": 8})
+    with pytest.raises(FileNotFoundError, match="was extended and has no best trial of the longer"):
+        promote(str(tmp_path / "search"), force=True)
+
+
+def test_a_table_that_draws_otherwise_is_another_search():
+    described = search_settings(MODELS["MNIST"], {"search": "random"}, OPTIONS)["searched"]
+    assert described["hidden1"] == [[16, 512], "log", 2, [], []]
+    assert "momentum" not in described

@@ -75,3 +75,23 @@ def test_the_processes_of_a_killed_server_end_and_another_server_takes_its_place
         except EOFError:  # the one that was killed
             assert time.monotonic() < deadline
     assert three.recv()[0] == third.pid and server.process.pid != before
+
+
+def test_nothing_is_forked_from_a_process_in_which_tensorflow_runs_already():
+    server = forking.ForkServer(Busy())
+    ours, theirs = Pipe()
+    with ours, theirs:
+        assert server.fork(theirs) is None
+    server.end()
+
+
+class Busy:
+    """A target whose file uses TensorFlow when it is imported, as a model's file may."""
+
+    def __getstate__(self):
+        return {"any": 1}
+
+    def __setstate__(self, state):
+        import tensorflow as tf
+
+        tf.matmul(tf.ones([2, 2]), tf.ones([2, 2]))

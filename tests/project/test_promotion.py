@@ -17,11 +17,11 @@ def promote(tmp_path, monkeypatch, shell):
     def call(score, *flags, model="MNIST", direction="max", max_iter=1100, run=None):
         folder = tmp_path / "search"
         folder.mkdir(exist_ok=True)
-        (folder / "search.json").write_text("{}")
         name = MODELS[model].objective[0]
         settings = {"model_name": model, "search": "random", "search_seed": 0, "run": run or {}}
         settings |= {"max_iter": max_iter, "fixed_params": {}, "ranges": {}, "sampler": "tpe"}
         settings |= {"objective": [name, direction]}
+        (folder / "search.json").write_text(json.dumps(settings))
         best = {
             "trial": 3,
             "run": "trials/0003",

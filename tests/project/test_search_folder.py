@@ -294,7 +294,7 @@ def test_each_trial_of_a_confirmation_has_its_own_seed_and_folder(tmp_path, caps
         ("--search=lr --fullsearch", ["one stage"]),
         ("--search=hyperband --random_seed=1", ["--random_seed goes with training"]),
         ("--search=hyperband --min_iter=300", ["--min_iter=300", "--max_iter=200"]),
-        ("--search=hyperband --fixed_params={", ["--fixed_params={ is not of type dict"]),
+        ("--search=hyperband --fixed_params={", ["--fixed_params={ is not JSON"]),
         ('--search=lr --fixed_params={"lrr":1}', ["lrr is not", "lr (float, from 1e-09 to 1000)"]),
         ('--search=lr --fixed_params={"lr":"x"}', ["--lr=x", "float"]),
         ('--search=lr --fixed_params={"lr":-1}', ["--lr=-1", "from"]),
@@ -309,7 +309,7 @@ def test_each_trial_of_a_confirmation_has_its_own_seed_and_folder(tmp_path, caps
         ("--search=lr --trials=3", ["--trials goes with --search=random or --search=hyperband"]),
         ("--search=random --lr_points=3", ["--lr_points goes with --search=lr or --fullsearch"]),
         ("--search=lr --lr_points=1", ["--lr_points=1", "from 2"]),
-        ("--search=random --ranges=[1]", ["--ranges=[1] is not of type dict"]),
+        ("--search=random --ranges=[1]", ["--ranges=[1] is not JSON"]),
         ('--search=random --ranges={"lrr":[1,2]}', ["--ranges: lrr is not", "lr, optimizer"]),
         ('--search=random --ranges={"lr":[1]}', ["--ranges: lr is [1], not [low, high]"]),
         ('--search=random --ranges={"lr":0.1}', ["--ranges: lr is 0.1, not [low, high]"]),
@@ -458,7 +458,7 @@ def test_the_page_of_a_search_names_the_winner_and_the_flags_that_give_it_again(
     options = OPTIONS | {s.name: given[s.name] for s in SEARCH if s.name in given}
     found = search_settings(model_class, given, options)
     assert found["try"] == (None if kind == "lr" else [])  # whatever is promoted
-    other = ("run", "trials", "base", "lr_points", "try")
+    other = ("run", "trials", "base", "lr_points", "try", "searched", "constraints")
     kept = {n: v for n, v in found.items() if n not in other}
     assert kept == {n: v for n, v in asked.items() if n in kept}
     table = {s.name: s.default for s in MODELS["MNIST"].hyperparameters}

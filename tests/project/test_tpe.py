@@ -62,7 +62,7 @@ def test_what_is_fixed_or_has_another_range_is_drawn_so():
 
 def test_a_trial_follows_from_what_was_seen_and_from_nothing_else():
     def drawn(*seen):
-        sampler = tpe.Sampler(MNIST, settings("hyperband", **ABOUT), {})
+        sampler = tpe.Sampler(MNIST, settings("hyperband", **ABOUT), {}, {})
         found = [sampler.draw(n, []) for n in range(12)]
         return found, sampler.draw(12, list(seen))
 

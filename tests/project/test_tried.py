@@ -135,7 +135,7 @@ def test_a_best_that_is_promoted_later_leaves_a_search_and_its_folder_as_they_ar
 @pytest.mark.parametrize(
     "flags, words",
     [
-        ("--try=[", ["--try=[ is not of type list"]),
+        ("--try=[", ["--try=[ is not JSON, as '{\"lr\": 0.1}'"]),
         ("--try=[3]", ["--try: 3 is not a configuration"]),
         ('--try={"lrr":1}', ["--try: lrr is not a hyper-parameter; there are lr"]),
         ('--try=[{"lr":1},{"lr":-1}]', ["--try: --lr=-1", "from 1e-09"]),

@@ -109,8 +109,8 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
     at_a_time = nb_process or "as many as the cluster allows"
     print(f"{trials} trials, {steps:,} steps, {at_a_time} at a time")
     if sampler == "tpe" and (limit := hyperband.lag(settings)) < (nb_process or math.inf):
-        print(f"--sampler=tpe: of more than {limit} processes some wait at times, since a trial is")
-        print("drawn from what came of the jobs before it; with --sampler=random none waits")
+        print(f"--sampler=tpe: more than {limit} processes often wait, since a trial is drawn from")
+        print("what came of the jobs before it; with --sampler=random they wait less")
     took, disk = duration(trials * start + steps * step), trials * size / 1e6
     print(f"About {took} in one process and {disk:,.0f} MB of disk, if every trial were like the")
     print(f"default model, which takes {start:.1f} s to compile and {1e6 * step:,.0f} µs a step")

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NamedTuple
 
 from training import provenance
@@ -29,8 +30,11 @@ class ForkServer:
     def __init__(self, target: Callable):
         self.target, self.lock, self.process = target, threading.Lock(), None
 
-    def fork(self, connection: Connection) -> "Forked":
-        """Start a process; EOFError if the server dies meanwhile, OSError if it cannot."""
+    def fork(self, connection: Connection) -> "Forked | None":
+        """Start a process; EOFError if the server dies meanwhile, OSError if it cannot.
+
+        None if a model's file has used TensorFlow when it was imported: its threads do not survive.
+        """
         with self.lock:
             if not (self.process and self.process.is_alive()):
                 context = multiprocessing.get_context("spawn")
@@ -39,7 +43,8 @@ class ForkServer:
                 process.start()
                 theirs.close()
                 self.process = process
-            return Forked(self, self.answer(None, 0, connection))
+            pid = self.answer(None, 0, connection)
+            return Forked(self, pid) if pid else None
 
     def send_signal(self, pid: int, number: int) -> None:
         """Send a signal to a process; none if the server has died, with whom it ends."""
@@ -108,6 +113,10 @@ def serve(requests, target):
                 requests.send(None)
                 continue
             handle = reduction.recv_handle(requests)
+            if has_threads():
+                os.close(handle)
+                requests.send(None)
+                continue
             try:
                 pid = os.fork()
             except OSError as error:  # there is no memory for it, perhaps
@@ -121,6 +130,12 @@ def serve(requests, target):
             os.close(handle)
             children.add(pid)
             requests.send(pid)
+
+
+def has_threads() -> bool:
+    """Whether TensorFlow has started threads in this process (Linux)."""
+    tasks = Path("/proc/self/task").glob("*/comm")
+    return any(task.read_text().startswith("tf_") for task in tasks)
 
 
 def run(target, connection, alive):

@@ -49,5 +49,6 @@ def lag(settings: dict) -> int:
     """How many jobs before a trial are not waited for, so that as many processes have work: a
     quarter of Hyperband's largest bracket, at least two. It may not be the number of processes.
     """
-    budget = (settings[name] for name in ("max_iter", "min_iter", "eta"))
-    return max(2, max(rungs[0][0] for rungs in schedule(*budget).values()) // 4)
+    first, *_ = [*settings["extended_from"], settings["max_iter"]]
+    brackets = schedule(first, settings["min_iter"], settings["eta"]).values()
+    return max(2, max(trials for (trials, _), *_ in brackets) // 4)

@@ -108,10 +108,9 @@ class Ledger:
             for trials, until in rungs(bracket, self.scores(bracket), self.direction)
             for trial in trials
         }
-        if self.records.keys() - jobs:
-            self.records = {job: record for job, record in self.records.items() if job in jobs}
-            rewrite_jsonl(self.path, list(self.records.values()))
-            sync(self.path.parent)
+        self.records = {job: record for job, record in self.records.items() if job in jobs}
+        rewrite_jsonl(self.path, list(self.records.values()))
+        sync(self.path.parent)
 
     def scores(self, bracket: Bracket) -> Scores:
         """The scores of the jobs of a bracket that have ended, as the bracket has them."""

@@ -98,7 +98,7 @@ class Worker:
         with theirs:
             if self.server:
                 self.process = self.server.fork(theirs)
-            else:
+            if self.process is None:
                 process = context.Process(target=serve, args=(theirs, None, self.gpu), daemon=True)
                 process.start()
                 self.process = process

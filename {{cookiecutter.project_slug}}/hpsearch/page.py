@@ -21,6 +21,7 @@ OF_KIND = {  # settings that only these searches have as flags
     "min_iter": ("hyperband", "fullsearch"),
     "eta": ("hyperband", "fullsearch"),
 }
+UNSEEN = ("base", "searched", "constraints")  # settings that the page leaves out
 FLAGS = ("sampler", "search_seed", "max_iter", "min_iter", "eta", "trials", "lr_points", "confirm")
 
 
@@ -53,9 +54,7 @@ def write_search_page(
             f"Train the {star}, with another seed", f"python main.py {train(settings, best)}"
         ),
         page.heading("Settings"),
-        page.table(
-            (n, as_json(v)) for n, v in settings.items() if n != "base" and v not in (None, {}, [])
-        ),
+        page.table((n, as_json(v)) for n, v in settings.items() if n not in UNSEEN and has(v)),
         page.heading(f"Environment of the {star}"),
         page.table(environment(run, recorded_config(run))),
         page.footer(f"Written at {utc_now()}"),
@@ -73,9 +72,14 @@ def of_importance(importance: Importance) -> list[str]:
     ]
 
 
+def has(value: Any) -> bool:
+    """Whether there is something to show."""
+    return value not in (None, {}, [])
+
+
 def winner(settings: dict[str, Any], best: dict) -> list[tuple[str, str, str]]:
     """The winner's hyper-parameters beside those that the search began with."""
-    configs = best["hyperparameters"], settings["base"]
+    configs = best["hyperparameters"], settings["base"] | settings["fixed_params"]
     used = [in_use(settings["model_name"], config) for config in configs]
     rows = [(name, *(text(config.get(name)) for config in used)) for name in used[0]]
     return [row for row in rows if any(row[1:])]

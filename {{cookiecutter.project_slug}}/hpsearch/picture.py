@@ -67,7 +67,8 @@ def title(settings: dict, best: dict, standing: str = "") -> str:
     """What was searched, how far it is if it is not complete, and what came out."""
     objective, direction = settings["objective"]
     better = "higher" if direction == "max" else "lower"
-    began = ", what the search began with" if best["hyperparameters"] == settings["base"] else ""
+    base = settings["base"] | settings["fixed_params"]
+    began = ", what the search began with" if best["hyperparameters"] == base else ""
     what = f"Search of {settings['model_name']} ({settings['search']}) by {objective} on valid"
     lines = [f"{what}: {better} is better"]
     if standing:

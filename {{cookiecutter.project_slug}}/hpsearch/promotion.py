@@ -25,6 +25,9 @@ def promote(path: str, force: bool) -> int:
         raise FileNotFoundError(f"{path} has no best trial yet; let the search finish first")
     best = read_json(path / "best.json")
     settings = best["settings"]
+    if settings != read_json(path / "search.json"):
+        raise FileNotFoundError(f"{path} was extended and has no best trial of the longer search "
+                                "yet; let it finish first")  # fmt: skip
     trial = path / best["run"]
     origin = {
         "folder": path.name,

@@ -74,9 +74,11 @@ class SearchFolder:
         settings = self.settings | {name: recorded.get(name, []) for name in FROM_FOLDER}
         old, new = (flat(s, leave_out=FROM_FOLDER) for s in (recorded, settings))
         changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-        if other := [n for n in changed if n not in EXTENDED or not new[n] > old[n]]:
+        other, hint = [n for n in changed if n not in EXTENDED], ""
+        if not other and (other := [n for n in changed if new[n] < old[n]]):
+            hint = ", which can only become more"
+        if other:
             listed = ", ".join(f"{n}={old.get(n)} (now {new.get(n)})" for n in other)
-            hint = "" if set(other) - set(EXTENDED) else ", which can only become more"
             raise ConfigError(f"--result_dir={self.path} holds a search with {listed}{hint}")
         if "max_iter" in changed:
             settings["extended_from"] = [*settings["extended_from"], recorded["max_iter"]]

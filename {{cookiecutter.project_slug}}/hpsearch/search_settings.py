@@ -34,8 +34,8 @@ def search_settings(
     base = {setting.name: setting.default for setting in model_class.hyperparameters}
     if given.get("best"):
         base |= model_class.get_best_config()
-    elif recorded:
-        base = recorded["base"]
+    elif recorded and kind == "lr":
+        base |= recorded["base"]
     drawn = searched_table(model_class, ranges)
     constant = base | fixed if kind == "lr" else fixed
     for names, flag in ((options["fixed_params"], "--fixed_params: "), (ranges, "--ranges: ")):
@@ -73,12 +73,22 @@ def search_settings(
         "confirm": options["confirm"],
         "fixed_params": fixed,
         "ranges": ranges,
+        "searched": described(drawn, fixed),
+        "constraints": [list(constraint) for constraint in model_class.constraints],
         "base": base,
         "try": tried,
         "promoted": [] if kind == "lr" or tried is not None else promoted(model_class, base, fixed),
         "extended_from": [],  # the --max_iter before, in order
         "objective": list(model_class.objective),
         "run": {name: given[name] for name in names} | threads,
+    }
+
+
+def described(table: tuple[Setting, ...], fixed: dict) -> dict[str, list]:
+    """What the lines of a table say of the draws, {name: [...]}, for JSON."""
+    free = (s for s in table if s.search and s.name not in fixed)
+    return {
+        s.name: [list(s.search), s.scale, s.step, list(s.lengths), list(s.only_with)] for s in free
     }
 
 

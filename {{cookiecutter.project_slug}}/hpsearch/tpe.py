@@ -23,6 +23,8 @@ from training.batches import random_stream
 STARTUP = 8  # trials that are drawn at random first
 RANDOM = 0.1  # part of the others that is
 
+OPTIONS = {"n_startup_trials": 0, "multivariate": True, "constant_liar": True}
+
 Drawn = tuple[dict[str, Any], dict[str, BaseDistribution]]  # params and distributions of Optuna's
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -58,9 +60,9 @@ class Sampler:
         if len(self.drawn) < STARTUP or stream.random() < RANDOM:
             sampler = optuna.samplers.RandomSampler(seed)
         else:
-            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
+            sampler = optuna.samplers.TPESampler(**OPTIONS, seed=seed)
         study = optuna.create_study(sampler=sampler, direction=f"{self.direction}imize")
-        study.add_trials(self.told(seen))
+        study.add_trials(self.told(seen))  # a hundredth of a second for 100 trials
         asked = {}  # a trial of Optuna's for each attempt
 
         def choose(setting, attempt):

@@ -27,19 +27,22 @@ class Watch:
     def __init__(self, folder: SearchFolder, model_class):
         self.folder, self.model_class = folder, model_class
         self.process = Status(folder.path).process
-        self.due, self.changed = time.monotonic() + EVERY, False
+        self.due, self.changed, self.status = time.monotonic() + EVERY, False, None
 
     def __enter__(self):
         self.write_status("running")
         return self
 
     def __exit__(self, kind, error, traceback):
-        if error is not None:
+        if error is not None and self.status != "complete":
+            again = kind is KeyboardInterrupt  # the second Ctrl-C
+            about = ("interrupted", "SIGINT") if again else ("failed", one_line(error))
             with contextlib.suppress(OSError):  # the disk may be full
-                self.write_status("failed", one_line(error))
+                self.write_status(*about)
 
     def write_status(self, status: str, reason: str | None = None) -> None:
         """Replace status.json."""
+        self.status = status
         ended = len(self.folder.ledger.records)
         about = {"status": status, "reason": reason, "ended_jobs": ended}
         write_json(self.folder.path / "status.json", about | self.process)
