@@ -99,4 +99,3 @@ def test_a_file_that_changes_after_its_import_is_recorded_as_it_was_imported(tmp
         assert texts == ["A = 1\n", "A = 1\n", "A = 22\n"]
     finally:
         sys.modules.pop("made_up_module", None)
-        provenance.own_folder.cache_clear()

@@ -173,7 +173,7 @@ def sources() -> dict[str, dict[str, str]]:
     places, paths = tuple(sysconfig.get_path(name) for name in names), {}
     for module in [*sys.modules.values()]:
         folder, name = os.path.split(getattr(module, "__file__", None) or "")
-        if own := own_folder(folder, places):
+        if own := own_folder(folder, PROJECT, places):
             paths[own / name] = getattr(module, "__spec__", None)
     listed = (git("ls-tree", "-r", "HEAD") or "").splitlines()  # "100644 blob <id>\t<path>"
     committed = {line.split()[2] for line in listed}
@@ -202,14 +202,14 @@ def imported_text(path, spec):
 
 
 @functools.cache  # thousands of files lie in a few hundred folders
-def own_folder(folder: str, places: tuple[str, ...]) -> Path | None:
+def own_folder(folder: str, project: Path, places: tuple[str, ...]) -> Path | None:
     """The resolved path of a folder of the project; None for others, and for installed packages.
 
     places: the folders of Python's library and of packages. The environment may be a folder of the
     project, and the project a folder of the environment.
     """
     path = Path(folder).resolve()
-    if not folder or not path.is_relative_to(PROJECT):
+    if not folder or not path.is_relative_to(project):
         return None
     return None if any(path.is_relative_to(Path(place).resolve()) for place in places) else path
 
