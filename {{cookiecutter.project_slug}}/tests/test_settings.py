@@ -79,9 +79,11 @@ def test_a_text_of_the_shell_becomes_a_value_of_the_type():
         (dict, '{"lr": 1}', {"lr": 1}),
     ]:  # fmt: skip
         assert Setting("name", kind, None, "").parse(text) == value
-    for kind, text in [(int, "1.5"), (float, "fast"), (bool, "maybe"), (dict, "{")]:
+    for kind, text in [(int, "1.5"), (float, "fast"), (bool, "maybe")]:
         with pytest.raises(ConfigError, match=f"--name={text} is not of type {kind.__name__}"):
             Setting("name", kind, None, "").parse(text)
+    with pytest.raises(ConfigError, match="--name={ is not JSON"):
+        Setting("name", dict, None, "").parse("{")
 
 
 def test_what_is_not_given_comes_from_the_run_then_from_its_parent_then_from_the_table():
