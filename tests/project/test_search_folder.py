@@ -309,7 +309,7 @@ def test_each_trial_of_a_confirmation_has_its_own_seed_and_folder(tmp_path, caps
         ("--search=lr --trials=3", ["--trials goes with --search=random or --search=hyperband"]),
         ("--search=random --lr_points=3", ["--lr_points goes with --search=lr or --fullsearch"]),
         ("--search=lr --lr_points=1", ["--lr_points=1", "from 2"]),
-        ("--search=random --ranges=[1]", ["--ranges=[1] is not JSON"]),
+        ("--search=random --ranges=[1]", ["--ranges=[1] is not of type dict"]),
         ('--search=random --ranges={"lrr":[1,2]}', ["--ranges: lrr is not", "lr, optimizer"]),
         ('--search=random --ranges={"lr":[1]}', ["--ranges: lr is [1], not [low, high]"]),
         ('--search=random --ranges={"lr":0.1}', ["--ranges: lr is 0.1, not [low, high]"]),
