@@ -207,9 +207,10 @@ def main():
                 print(f"{problem}, round {i + 1}: {label}: {about}", flush=True)
         measured[problem] = {label: rounds for label, rounds in results.items() if rounds}
     tables = [(f"Search: {p}", *rows_of(r, p, options.seconds)) for p, r in measured.items() if r]
-    tables.append(report.not_measured(failed))
+    failures = [[label, reason] for label, reason in failed.items()]
+    tables.append(("Not measured", ["search", "reason"], failures))
     about = f"{options.rounds} rounds of {options.seconds:.0f} seconds, eta 3"
-    report.write("search_peers", about, tables, prepare.BUILD, measured, 2)
+    report.write("search_peers", about, prepare.machine(2), tables, prepare.BUILD, measured)
     draw(measured, options.seconds, prepare.BUILD / "search_peers.png")
 
 
