@@ -1,7 +1,4 @@
-"""Ray Tune: ASHA, which promotes without waiting, over Optuna's TPE or at random; two at a time.
-
-TuneBOHB needs hpbandster and a ConfigSpace below 1, which no longer installs beside the others.
-"""
+"""Ray Tune: ASHA, which promotes without waiting, with configurations at random; two at a time."""
 
 import tempfile
 
