@@ -198,8 +198,9 @@ def main():
                 command += [f"--data={folders[problem]}", f"--problem={problem}", f"--seed={i}"]
                 result = follow(command, 2, options.seconds)
                 if not result.get("points"):
-                    failed[label] = result.get("failed", "said nothing in time")
-                    print(f"{problem}, round {i + 1}: {label}: {failed[label]}", flush=True)
+                    reason = result.get("failed", "said nothing in time")
+                    failed[label] = [{"failed": reason}]
+                    print(f"{problem}, round {i + 1}: {label}: {reason}", flush=True)
                     continue
                 results[label].append(result)
                 seconds, best = best_so_far(result)
@@ -207,8 +208,7 @@ def main():
                 print(f"{problem}, round {i + 1}: {label}: {about}", flush=True)
         measured[problem] = {label: rounds for label, rounds in results.items() if rounds}
     tables = [(f"Search: {p}", *rows_of(r, p, options.seconds)) for p, r in measured.items() if r]
-    failures = [[label, reason] for label, reason in failed.items()]
-    tables.append(("Not measured", ["search", "reason"], failures))
+    tables.append(report.not_measured(failed))
     about = f"{options.rounds} rounds of {options.seconds:.0f} seconds, eta 3"
     report.write("search_peers", about, prepare.machine(2), tables, prepare.BUILD, measured)
     draw(measured, options.seconds, prepare.BUILD / "search_peers.png")

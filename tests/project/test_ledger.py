@@ -1,6 +1,7 @@
 """The ledger of a search: what it holds of which trial, and when that counts."""
 
 import pytest
+from searches import lines_of
 
 from hpsearch.halving import Bracket, Job
 from hpsearch.ledger import Ledger, Outcome
@@ -47,3 +48,11 @@ def test_trials_are_ranked_by_their_scores_at_one_step_without_those_that_confir
     assert [record["trial"] for record in ledger.ranked(3)] == [2]
     ledger.direction = "min"
     assert [record["trial"] for record in ledger.ranked(9)] == [0, 1]
+
+
+def test_a_line_that_another_one_of_the_same_job_replaces_is_left_out_at_the_end(ledger):
+    for lr in (0.1, 0.2):
+        ledger.add(JOB._replace(hyperparameters={"lr": lr}), Outcome("trained", lr))
+    assert len(lines_of(ledger.path)) == 2
+    ledger.keep([Bracket("random", {0: {"lr": 0.2}}, [(1, 9)])])
+    assert [line["hyperparameters"] for line in lines_of(ledger.path)] == [{"lr": 0.2}]

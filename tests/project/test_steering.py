@@ -239,3 +239,21 @@ def test_an_importance_that_cannot_be_found_is_said_and_fails_no_search(
     assert start(folder, Made(0, path=folder), monkeypatch, sampler="random") == 0
     assert "the importance of hyper-parameters failed: ImportError" in capsys.readouterr().out
     assert (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    "ended, error, expected",
+    [
+        (False, KeyboardInterrupt(), ("interrupted", "SIGINT")),  # a second Ctrl-C
+        (False, OSError("disk full"), ("failed", "disk full")),
+        (True, KeyboardInterrupt(), ("complete", None)),  # while the end is drawn
+    ],
+)
+def test_the_status_says_what_ended_a_search(ended, error, expected, tmp_path):
+    with SearchFolder(settings("random"), tmp_path / "search") as folder:
+        with pytest.raises(type(error)), Watch(folder, MNIST) as watch:
+            if ended:
+                watch.write_status("complete")
+            raise error
+    found = read(tmp_path / "search", "status.json")
+    assert (found["status"], found["reason"]) == expected

@@ -46,12 +46,7 @@ def search_settings(
         check_constraints(drawn, model_class.constraints, constant)
     else:
         model_class.get_random_config(fixed, options["search_seed"], drawn)  # whether one is found
-    trials = options["trials"]
-    schedule = hyperband.schedule(max_iter, min_iter, options["eta"])
-    if kind == "random" and not trials:  # as much as hyperband costs
-        trials = len(schedule) ** 2
-    if kind == "hyperband" and not trials:  # one round
-        trials = sum(rungs[0][0] for rungs in schedule.values())
+    trials = options["trials"] or default_trials(kind, max_iter, min_iter, options["eta"])
     tried = None
     if options["try"] is not None:
         tried = [tried_config(model_class, config, base, fixed) for config in options["try"]]
@@ -82,6 +77,13 @@ def search_settings(
         "objective": list(model_class.objective),
         "run": {name: given[name] for name in names} | threads,
     }
+
+
+def default_trials(kind: str, max_iter: int, min_iter: int, eta: int) -> int | None:
+    """The trials of one round of Hyperband's brackets; of a random search, what costs as much."""
+    schedule = hyperband.schedule(max_iter, min_iter, eta)
+    one_round = sum(rungs[0][0] for rungs in schedule.values())
+    return {"hyperband": one_round, "random": len(schedule) ** 2}.get(kind)
 
 
 def described(table: tuple[Setting, ...], fixed: dict) -> dict[str, list]:
