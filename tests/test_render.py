@@ -56,6 +56,7 @@ hpsearch/confirmation.py
 hpsearch/display.py
 hpsearch/forking.py
 hpsearch/fullsearch.py
+hpsearch/gaussian_process.py
 hpsearch/halving.py
 hpsearch/hyperband.py
 hpsearch/importance.py
@@ -67,6 +68,7 @@ hpsearch/picture.py
 hpsearch/promotion.py
 hpsearch/randomsearch.py
 hpsearch/ray_cluster.py
+hpsearch/sampling.py
 hpsearch/search.py
 hpsearch/search_settings.py
 hpsearch/tpe.py

@@ -43,8 +43,8 @@ SEARCH = (
             goes_with=SEARCHES),
     Setting("min_iter", int, None, "fewest steps of a trial (default: max_iter / 27)", 1, 10**9,
             goes_with=SEARCHES),
-    Setting("sampler", str, "tpe", "how configurations are drawn: near the best that were seen, or "
-            "at random", choices=("tpe", "random"),
+    Setting("sampler", str, "gp", "how configurations are drawn: by a Gaussian process or TPE, "
+            "which look at the scores so far, or at random", choices=("gp", "tpe", "random"),
             goes_with=("search=random", "search=hyperband", "fullsearch")),
     Setting("trials", int, None, "trials of the search; hyperband rounds up, to whole brackets "
             "(default: one round of hyperband's, or what costs as much)", 1, 10**6,

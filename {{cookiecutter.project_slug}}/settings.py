@@ -42,8 +42,9 @@ RUN_SETTINGS = (
             "training (default: by its size)", choices=("device", "stream"), resumable=True),
     Setting("device", str, "auto", "auto takes a GPU if there is one",
             choices=("auto", "cpu", "gpu")),
-    Setting("jit", str, None, "what XLA compiles: the whole loop, each step by itself, or nothing "
-            "(default: what suits the model)", choices=("loop", "step", "off")),
+    Setting("jit", str, None, "what XLA compiles: the whole loop, each step by itself, nothing, "
+            "or, for short runs, only what is slow without it (default: what suits the model)",
+            choices=("loop", "step", "off", "short")),
     Setting("threads", int, 0, "processor threads; 0: as many as processors may be used, in a "
             "search 1 for each trial", 0, 1024),
     Setting("nb_workers", int, 1, "processes that train together, each on a share of every batch; "

@@ -10,7 +10,9 @@ from models import MODELS
 from training import compilation
 from training.speed import advice
 
-ONE, TWO = ({"device": "auto", "threads": n, "deterministic": False} for n in (1, 2))
+ALIKE = {"jit": None, "device": "auto", "deterministic": False}
+ONE, TWO = (ALIKE | {"threads": threads} for threads in (1, 2))
+SHORT = ONE | {"jit": "short"}
 
 
 @pytest.fixture
@@ -70,6 +72,42 @@ def test_each_step_is_compiled_where_a_convolution_meets_sums_in_any_order():
     assert compilation.suits(graph, ONE)[0] == "off"
     assert compilation.suits(graph, TWO | {"deterministic": True})[0] == "off"
     assert compilation.suits(graph_of(convolve), TWO)[0] == "off"
+
+
+def multiply():
+    tf.matmul(tf.ones([2, 2]), tf.ones([2, 2]))
+
+
+def multiply_in_a_loop():
+    one = tf.ones([2, 2])
+    tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, tf.matmul(x, one)), (0, one))
+
+
+@pytest.mark.parametrize(
+    ("build", "jit"),
+    [(multiply, "off"), (multiply_in_a_loop, "loop"), (convolve, "off")],
+)
+def test_a_short_run_is_compiled_only_if_it_would_be_much_slower_without(build, jit):
+    assert compilation.suits(graph_of(build), SHORT)[0] == jit
+
+
+def test_a_short_run_with_a_table_of_rows_is_compiled():
+    def add_rows():
+        tf.math.unsorted_segment_sum(tf.zeros([4]), tf.constant([0, 1, 0, 1]), 2)
+
+    assert compilation.suits(graph_of(add_rows), SHORT)[0] == "loop"
+
+
+def test_a_short_run_records_what_was_chosen_and_a_run_that_has_chosen_keeps_it(tmp_path):
+    def both_halves(name, jit):
+        toy = {"model_name": "Toy", "random_seed": 1, "max_iter": 6, "save_every": 3}
+        train(toy | {"jit": jit, "result_dir": str(tmp_path / name)}, until=3)
+        train({"jit": "short", "result_dir": str(tmp_path / name)})
+        return read(tmp_path / name, "config.json")["config"]["jit"]
+
+    assert both_halves("off", "off") == both_halves("short", "short") == "off"
+    assert digests(tmp_path / "short") == digests(tmp_path / "off")
+    assert both_halves("compiled", "loop") == "loop"
 
 
 def test_what_only_evaluation_or_a_picture_needs_does_not_count():

@@ -13,7 +13,7 @@ from models import MODELS
 from settings import ConfigError
 
 kinds = pytest.mark.parametrize("kind", ["hyperband", "random"])
-samplers = pytest.mark.parametrize("sampler", ["tpe", "random"])
+samplers = pytest.mark.parametrize("sampler", ["gp", "tpe", "random"])
 
 
 class Noisy(MadeUp):

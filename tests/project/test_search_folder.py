@@ -31,7 +31,7 @@ from settings import ConfigError, Setting, optimization
 from training import processors
 from training.files import PROJECT
 
-samplers = pytest.mark.parametrize("sampler", ["tpe", "random"])
+samplers = pytest.mark.parametrize("sampler", ["gp", "tpe", "random"])
 
 
 @samplers
@@ -173,8 +173,28 @@ def test_settings_that_change_no_weight_do_not_make_another_search():
         return search_settings(MODELS["MNIST"], {"search": "random"} | given, OPTIONS)
 
     assert of(log_every=7, debug=True, threads=1) == of() != of(fake_data=True)
-    assert of()["run"] == {"threads": 1} and of(threads=3)["run"] == {"threads": 3}
+    assert of(threads=0)["run"]["threads"] == 1 and of(threads=3)["run"]["threads"] == 3
     assert of(threads=0) == of()  # whatever the number of processors
+
+
+@pytest.mark.parametrize(
+    ("given", "jit"),
+    [
+        ({"search": "random", "max_iter": 4000}, "short"),
+        ({"search": "random", "max_iter": 4001}, None),
+        ({"search": "hyperband", "max_iter": 10_000}, "short"),
+        ({"search": "hyperband", "max_iter": 100_000}, None),
+        ({"fullsearch": True, "max_iter": 10_000}, "short"),
+        ({"search": "lr", "max_iter": 100}, None),
+        ({"search": "random", "max_iter": 100, "jit": "loop"}, "loop"),
+        (
+            {"search": "random", "max_iter": 100, "hidden1": 9, "hidden2": 9, "optimizer": "sgd"},
+            None,
+        ),
+    ],
+)
+def test_short_trials_of_many_shapes_are_not_compiled_unless_it_is_asked_for(given, jit):
+    assert search_settings(MODELS["MNIST"], given, OPTIONS)["run"].get("jit") == jit
 
 
 def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):

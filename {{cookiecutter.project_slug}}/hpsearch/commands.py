@@ -108,9 +108,10 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
         nb_process = executor_for(settings["run"], options).nb_process
     at_a_time = nb_process or "as many as the cluster allows"
     print(f"{trials} trials, {steps:,} steps, {at_a_time} at a time")
-    if sampler == "tpe" and (limit := hyperband.lag(settings)) < (nb_process or math.inf):
-        print(f"--sampler=tpe: more than {limit} processes often wait, since a trial is drawn from")
-        print("what came of the jobs before it; with --sampler=random they wait less")
+    limit = math.inf if sampler in (None, "random") else hyperband.lag(settings)
+    if limit < (nb_process or math.inf):
+        print(f"--sampler={sampler}: more than {limit} processes often wait, since it looks at")
+        print("what came of the jobs before a trial; with --sampler=random they wait less")
     took, disk = duration(trials * start + steps * step), trials * size / 1e6
     print(f"About {took} in one process and {disk:,.0f} MB of disk, if every trial were like the")
     print(f"default model, which takes {start:.1f} s to compile and {1e6 * step:,.0f} µs a step")

@@ -1,5 +1,6 @@
 """The passes of a search; a later pass depends on what the earlier ones found."""
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,9 +56,7 @@ def own_pass(model_class, settings: dict, rankings: Sequence[Ranking], first: in
                 return randomsearch.configurations(model_class, seed, numbers, fixed, ranges)
 
             return given + make(draw, *rest, first=number, **about)
-        from hpsearch import tpe  # its library, optuna, takes a second to import
-
-        sampler = tpe.Sampler(model_class, settings, fixed, tried)
+        sampler = sampler_class(settings["sampler"])(model_class, settings, fixed, tried)
         found = make(dict.fromkeys, *rest, first=number, **about)
         return given + [bracket._replace(sampler=sampler) for bracket in found]
 
@@ -78,6 +77,12 @@ def own_pass(model_class, settings: dict, rankings: Sequence[Ranking], first: in
         case [_, _, ranked]:
             known = fixed | {"lr": ranked[0]["lr"]}
             return drawn(hyperband.brackets, budget, fixed=known, name="hyperband, lr fixed,")
+
+
+def sampler_class(name: str) -> type:
+    """The sampler of --sampler=gp or tpe; the library of tpe, optuna, takes a second to import."""
+    module = {"gp": "gaussian_process", "tpe": "tpe"}[name]
+    return importlib.import_module(f"hpsearch.{module}").Sampler
 
 
 def extension(settings: dict, ranked: Ranking, reached: int, until: int) -> list[Bracket]:

@@ -45,6 +45,12 @@ def brackets(draw, budget, trials=None, first=0, name="hyperband") -> list[Brack
             return found
 
 
+def mean_steps(max_iter: int, min_iter: int, eta: int) -> float:
+    """The steps of a trial, as the mean over one round."""
+    brackets = [Bracket("", {}, rungs) for rungs in schedule(max_iter, min_iter, eta).values()]
+    return sum(b.steps() for b in brackets) / sum(b.rungs[0][0] for b in brackets)
+
+
 def lag(settings: dict) -> int:
     """How many jobs before a trial are not waited for, so that as many processes have work: a
     quarter of Hyperband's largest bracket, at least two. It may not be the number of processes.

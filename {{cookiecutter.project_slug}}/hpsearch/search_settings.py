@@ -10,6 +10,7 @@ from hpsearch.randomsearch import searched_table
 from setting import ConfigError, Setting
 from settings import RUN_SETTINGS
 
+SHORT = 4000  # steps of a trial, below which XLA takes longer to compile a network than it saves
 RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable}
 
 
@@ -46,7 +47,8 @@ def search_settings(
         check_constraints(drawn, model_class.constraints, constant)
     else:
         model_class.get_random_config(fixed, options["search_seed"], drawn)  # whether one is found
-    trials = options["trials"] or default_trials(kind, max_iter, min_iter, options["eta"])
+    budget = max_iter, min_iter, options["eta"]
+    trials = options["trials"] or default_trials(kind, *budget)
     tried = None
     if options["try"] is not None:
         tried = [tried_config(model_class, config, base, fixed) for config in options["try"]]
@@ -75,8 +77,18 @@ def search_settings(
         "promoted": [] if kind == "lr" or tried is not None else promoted(model_class, base, fixed),
         "extended_from": [],  # the --max_iter before, in order
         "objective": list(model_class.objective),
-        "run": {name: given[name] for name in names} | threads,
+        "run": jit(kind, budget, drawn, fixed) | {name: given[name] for name in names} | threads,
     }
+
+
+def jit(kind: str, budget: tuple[int, int, int], table: tuple[Setting, ...], fixed: dict) -> dict:
+    """{"jit": "short"} for short trials of many shapes, each of which is compiled; otherwise {}.
+
+    budget: max_iter, min_iter and eta.
+    """
+    steps = budget[0] if kind == "random" else hyperband.mean_steps(*budget)
+    has_shapes = described(table, fixed).keys() - {"lr"}
+    return {"jit": "short"} if kind != "lr" and has_shapes and steps <= SHORT else {}
 
 
 def default_trials(kind: str, max_iter: int, min_iter: int, eta: int) -> int | None:

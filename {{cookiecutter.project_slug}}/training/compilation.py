@@ -6,6 +6,9 @@ off     nothing: TensorFlow's own kernels, which are the fastest convolutions on
 
 A model gets what suits the operations of its training step. It is never chosen by time, since two
 runs of one model could then differ: the three give weights that differ in the last bits.
+
+With --jit=short it is off unless the step is much slower without XLA. To compile a small network
+takes a second, which XLA saves in some 4,000 steps; a search of short trials asks for this.
 """
 
 from settings import ConfigError
@@ -25,6 +28,8 @@ ANNOUNCED = {
 # Without XLA, several threads add in an order that no run repeats.
 ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedSegment",
                      "SparseSegment", "ResourceSparseApply")  # fmt: skip
+# Without XLA, these take 2 to 4 times as long on a CPU.
+FAST_IN_XLA = ("While", "StatelessWhile", *ADDS_IN_ANY_ORDER)
 
 
 def suitable(model) -> tuple[str, str]:
@@ -46,7 +51,8 @@ def suits(graph, config):
     nodes = all_nodes(graph, "optimizer/")  # where contract.build_step builds a step
     slow = first(nodes, SLOW_ON_CPU)
     if not slow:
-        return "loop", ""
+        is_short = config["jit"] == "short" and not first(nodes, FAST_IN_XLA)
+        return ("off" if is_short else "loop"), ""
     reason = f"XLA is slow at {slow.op} in a loop"
     unordered = first(nodes, ADDS_IN_ANY_ORDER)
     if unordered and is_unordered(config):

@@ -33,6 +33,8 @@ def complete_config(
             raise ConfigError(f"--{name} is not a setting of {model_name}{hint}")
     given = dict(given)
     given["threads"] = given.get("threads") or None  # 0 as if not given: a run keeps its own
+    if recorded and given.get("jit") == "short":
+        given["jit"] = None  # a run has chosen it
     if given.get("result_dir"):
         given["result_dir"] = str(expanded(given["result_dir"]))
     if given.get("from_checkpoint"):

@@ -167,6 +167,7 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
     Returns the loop and its --jit: what is given, or what suits the model and XLA can compile.
     """
     size, wanted = model.config["batch_size"], model.config["jit"]
+    wanted = None if wanted == "short" else wanted
     if workers.is_shared(model):
         workers.check(model)
     if size > model.examples:

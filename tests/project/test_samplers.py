@@ -1,4 +1,4 @@
-"""TPE draws near what was good, tells the rungs apart, and follows from what was seen alone."""
+"""Samplers draw near what was good, tell the rungs apart, and follow from what was seen alone."""
 
 import math
 import statistics
@@ -6,10 +6,11 @@ import statistics
 import pytest
 from test_schedulers import settings
 
-from hpsearch import fullsearch, hyperband, search, tpe
+from hpsearch import fullsearch, hyperband, sampling, search
 from hpsearch.halving import in_order, pending
 from models import MNIST
 
+samplers = pytest.mark.parametrize("sampler", ["gp", "tpe"])
 ABOUT = {"objective": ["accuracy", "max"], "confirm": 0}
 
 
@@ -43,28 +44,31 @@ def searched(sampler, trials=49, **changed):
             ledger.known[job.trial, job.until] = -error(job.hyperparameters)
 
 
-def test_configurations_come_nearer_to_the_best_than_at_random():
+@samplers
+def test_configurations_come_nearer_to_the_best_than_at_random(sampler):
     near, anywhere = (
-        [statistics.fmean(map(error, searched(sampler, search_seed=seed)[-15:])) for seed in (1, 2)]
-        for sampler in ("tpe", "random")
+        [statistics.fmean(map(error, searched(own, search_seed=seed)[-15:])) for seed in (1, 2)]
+        for own in (sampler, "random")
     )
     assert max(near) < 0.7 * min(anywhere)
 
 
-def test_what_is_fixed_or_has_another_range_is_drawn_so():
+@samplers
+def test_what_is_fixed_or_has_another_range_is_drawn_so(sampler):
     ranges = {"lr": [0.1, 0.2], "optimizer": ["adam", "momentum"]}
-    found = searched("tpe", 20, fixed_params={"hidden1": 48}, ranges=ranges)
+    found = searched(sampler, 20, fixed_params={"hidden1": 48}, ranges=ranges)
     assert {config["hidden1"] for config in found} == {48}
     assert {config["optimizer"] for config in found} == {"adam", "momentum"}
     assert all(0.1 <= config["lr"] <= 0.2 for config in found)
     assert {config["hidden2"] for config in found} <= {16, 32, 64, 128, 256, 512}
 
 
-def test_a_trial_follows_from_what_was_seen_and_from_nothing_else():
+@samplers
+def test_a_trial_follows_from_what_was_seen_and_from_nothing_else(sampler):
     def drawn(*seen):
-        sampler = tpe.Sampler(MNIST, settings("hyperband", **ABOUT), {}, {})
-        found = [sampler.draw(n, []) for n in range(12)]
-        return found, sampler.draw(12, list(seen))
+        own = fullsearch.sampler_class(sampler)(MNIST, settings("hyperband", **ABOUT), {}, {})
+        found = [own.draw(n, []) for n in range(12)]
+        return found, own.draw(12, list(seen))
 
     seen = [(n, 3, n / 100) for n in range(12)]
     assert drawn(*seen) == drawn(*seen)
@@ -74,14 +78,23 @@ def test_a_trial_follows_from_what_was_seen_and_from_nothing_else():
     assert any(config != first[1] for config in other)
 
 
+@samplers
+def test_while_scores_tell_nothing_a_trial_is_drawn_all_the_same(sampler):
+    own = fullsearch.sampler_class(sampler)(MNIST, settings("hyperband", **ABOUT), {}, {})
+    found = [own.draw(n, []) for n in range(9)]
+    for score in (None, 0.5):
+        found.append(own.draw(len(found), [(n, 3, score) for n in range(9)]))
+    assert len({config["lr"] for config in found}) == 11
+
+
 def test_trials_of_different_rungs_are_compared_by_what_others_gained():
     scores = {0: {1: 0.5, 3: 0.8, 9: 0.9}, 1: {1: 0.4}, 2: {1: 0.6, 3: 0.7}, 3: {}, 4: {3: 0.6}}
-    found = tpe.comparable(scores)
+    found = sampling.comparable(scores)
     assert found == pytest.approx({0: 0.9, 1: 0.4 + 0.2 + 0.1, 2: 0.8, 4: 0.7})
 
 
 def test_a_trial_without_a_score_is_the_worst_and_spoils_no_comparison():
-    found = tpe.comparable({0: {1: -math.inf}, 1: {1: 0.5, 3: -math.inf}, 2: {1: 0.4, 3: 0.6}})
+    found = sampling.comparable({0: {1: -math.inf}, 1: {1: 0.5, 3: -math.inf}, 2: {1: 0.4, 3: 0.6}})
     assert found == {0: -math.inf, 1: -math.inf, 2: 0.6}
 
 
