@@ -10,12 +10,14 @@ from pathlib import Path
 import search_space as space
 
 LOOK = 0.05  # seconds
+SAMPLERS = ("gp", "tpe", "random")
 
 
 def main():
-    options = space.arguments("random")
+    options = space.arguments(*SAMPLERS)
     _, _, epochs, steps = space.PROBLEMS[options.problem]
-    flags = ["--search=hyperband", f"--sampler={'random' if options.random else 'tpe'}"]
+    flags = ["--search=hyperband"]
+    flags += [f"--sampler={name}" for name in SAMPLERS if getattr(options, name)]
     flags += [f"--model_name={'Table' if options.problem == 'table' else 'MNIST'}"]
     flags += [f"--search_seed={options.seed}", f"--trials={space.MOST}", "--nb_process=2"]
     flags += [f"--max_iter={epochs * steps}", f"--min_iter={steps}", f"--eta={space.ETA}"]
