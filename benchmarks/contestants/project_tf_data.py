@@ -27,7 +27,8 @@ def read_by_tf_data(model):
         blocks = tf.data.Dataset.counter(1).map(arrays, num_parallel_calls=4)
         iterator = v1.data.make_initializable_iterator(blocks.prefetch(1))
         found = zip(feed.arrays, iterator.get_next(), strict=True)
-        filled = [feed.variables[name].assign(array, read_value=False) for name, array in found]
+        held = {name: held.variable for name, held in feed.variables.items()}
+        filled = [held[name].assign(array, read_value=False) for name, array in found]
     model.session.run(iterator.initializer)
     feed.read = feed.begin = lambda block: ()  # our threads read nothing more
     feed.load = lambda _: model.session.run(filled)

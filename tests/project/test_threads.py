@@ -165,7 +165,7 @@ def test_processors_follow_the_affinity_of_the_process():
 def test_the_record_names_the_processor_its_caches_and_what_the_shell_sets(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    about = json.loads(json.dumps(provenance.environment("")))
+    about = json.loads(json.dumps(provenance.environment("", [])))
     assert about["variables"]["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=false"
     assert "TF_CPP_MIN_LOG_LEVEL" not in about["variables"]
     assert about["processor"] == processors.kind()

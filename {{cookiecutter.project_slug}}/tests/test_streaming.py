@@ -210,4 +210,4 @@ def test_a_block_is_handed_over_without_a_copy(offset, found):
         variables, fill, placeholders = feeding.on_device({"x": array})
         session.run(fill, {placeholders["x"]: array})
         array[:] = 2
-        assert (session.run(variables["x"].read_value()) == found).all()
+        assert (session.run(variables["x"].variable.read_value()) == found).all()

@@ -13,7 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from settings import ConfigError
-from training.processors import affinity, read
+from training.processors import affinity, as_gpus, read
 
 
 def prepare_device(config: dict) -> None:
@@ -30,12 +30,24 @@ def prepare_device(config: dict) -> None:
         raise ConfigError("--device=gpu: TensorFlow sees no GPU here; use --device=auto")
     gpus, wanted = len(tf.config.list_physical_devices("GPU")), config["nb_replicas"]
     if has_gpu(config) and gpus < wanted:
-        raise ConfigError(f"--nb_replicas={wanted}: TensorFlow sees {gpus} GPUs here")
+        raise ConfigError(f"--nb_replicas={wanted}: TensorFlow sees {as_gpus(gpus)} here")
 
 
 def has_gpu(config: dict) -> bool:
     """Whether steps run on a GPU."""
     return config["device"] != "cpu" and bool(tf.config.list_physical_devices("GPU"))
+
+
+def gpus(config: dict) -> list[str]:
+    """The names of the GPUs on which steps run; [] if they run on the processor."""
+    found = tf.config.list_physical_devices("GPU") if has_gpu(config) else []
+    details = map(tf.config.experimental.get_device_details, found[: config["nb_replicas"]])
+    return [about.get("device_name", "a GPU") for about in details]
+
+
+def named(gpus: list[str]) -> str:
+    """What `gpus` returned, for a person."""
+    return ", ".join(map(str, gpus or [])) or "the processor"
 
 
 def replicas(config: dict) -> list[str]:

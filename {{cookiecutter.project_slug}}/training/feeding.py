@@ -10,6 +10,7 @@ Both give the same batches to the same steps, and the same bits.
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,21 +22,44 @@ READERS = 4  # threads, of which a disk serves several as fast as one
 ALIGNMENT = 64  # bytes: TensorFlow copies a fed array that begins anywhere else
 
 
-def on_device(arrays: dict[str, np.ndarray]) -> tuple[dict, "tf.Operation", dict]:
+class Held(NamedTuple):
+    """Examples in a variable. TensorFlow keeps variables of int32 in the memory of the processor,
+    where XLA does not find them for a GPU: their bits are held as uint32.
+    """
+
+    variable: "tf.Variable"
+    dtype: "tf.DType"  # of the examples
+
+    def rows(self, numbers: "tf.Tensor") -> "tf.Tensor":
+        found = tf.gather(self.variable, numbers)
+        return found if found.dtype == self.dtype else tf.bitcast(found, self.dtype)
+
+
+def held_as(dtype: np.dtype) -> np.dtype:
+    return np.dtype(np.uint32) if dtype == np.int32 else dtype
+
+
+def as_held(array: np.ndarray) -> np.ndarray:
+    """An array as it is fed: its own memory, int32 read as uint32."""
+    return np.asarray(array).view(np.uint32) if array.dtype == np.int32 else array
+
+
+def on_device(arrays: dict[str, np.ndarray]) -> tuple[dict[str, Held], "tf.Operation", dict]:
     """Variables for examples that look like those of arrays, in any number, and what fills them.
 
-    They are in no collection, hence in no checkpoint, and keep the arrays' dtypes: images stay
-    bytes. Returns ({name: variable}, op, {name: placeholder}).
+    They are in no collection, hence in no checkpoint, and take no more bytes than the arrays:
+    images stay bytes. Returns ({name: Held}, op, {name: placeholder, fed with `as_held`}).
     """
     variables, placeholders, assignments = {}, {}, []
     for name, array in arrays.items():
-        shape = tf.TensorShape([None, *array.shape[1:]])
-        placeholders[name] = tf.compat.v1.placeholder(array.dtype, shape)
-        variables[name] = tf.compat.v1.Variable(
-            tf.zeros([0, *array.shape[1:]], array.dtype),  # never run
+        shape, dtype = tf.TensorShape([None, *array.shape[1:]]), held_as(array.dtype)
+        placeholders[name] = tf.compat.v1.placeholder(dtype, shape)
+        variable = tf.compat.v1.Variable(
+            tf.zeros([0, *array.shape[1:]], dtype),  # never run
             name=name, shape=shape, trainable=False, collections=[], use_resource=True,
         )  # fmt: skip
-        assignments.append(variables[name].assign(placeholders[name], read_value=False))
+        variables[name] = Held(variable, tf.as_dtype(array.dtype))
+        assignments.append(variable.assign(placeholders[name], read_value=False))
     return variables, tf.group(*assignments), placeholders
 
 
@@ -73,7 +97,8 @@ class Feed:
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Copy arrays to the device."""
-        self.model.session.run(self.fill, {self.placeholders[n]: a for n, a in arrays.items()})
+        fed = {self.placeholders[n]: as_held(array) for n, array in arrays.items()}
+        self.model.session.run(self.fill, fed)
 
     def rows(self, step: int, count: int) -> np.ndarray:
         """The rows of the variables that make the batches of steps step, ..., step + count - 1.

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from setting import ConfigError, as_text
 from training import cluster
 from training.files import PROJECT
-from training.processors import visible_gpus
+from training.processors import as_gpus, visible_gpus
 from training.tf_config import check_shares, task_of_environment
 
 ENDS = 5  # seconds until a worker that has not ended by itself is stopped
@@ -76,8 +76,9 @@ def gpus(config, index):
         return {}
     workers, count = config["nb_workers"], config["nb_replicas"]
     if len(names) < workers * count:
-        raise ConfigError(f"--nb_workers={workers}: there are {len(names)} GPUs here, and each "
-                          f"worker needs {count} of its own; --device=cpu uses none")  # fmt: skip
+        there = f"there {'is' if len(names) == 1 else 'are'} {as_gpus(len(names))} here"
+        raise ConfigError(f"--nb_workers={workers}: {there}, and each worker needs {count} of its "
+                          "own; --device=cpu uses none")  # fmt: skip
     return {"CUDA_VISIBLE_DEVICES": ",".join(names[index * count : (index + 1) * count])}
 
 

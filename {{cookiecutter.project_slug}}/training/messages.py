@@ -9,6 +9,7 @@ import errno
 import io
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from training.files import PROJECT
 log = logging.getLogger(__name__)
 PACKAGES = ("data", "hpsearch", "models", "training")
 ON_WINDOWS = os.name == "nt"
+# Lines of TensorFlow's errors that say where, and not what.
+ABOUT_THE_GRAPH = re.compile(r'From /job:|Graph execution error|Detected at node|\d+ root error|'
+                             r'File ".*", line \d+, in ')  # fmt: skip
 
 
 class Handler(logging.Handler):
@@ -133,9 +137,9 @@ def one_line(error: BaseException | str) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" :\t")]
-    lines = [line for line in lines if not line.startswith("From /job:")]  # of which worker
+    lines = [line for line in lines if not ABOUT_THE_GRAPH.match(line)]
     said = [after for line, after in zip(lines, lines[1:], strict=False) if line[:6] == "Node: "]
-    said += [line for line in lines if not line.startswith("Graph execution error")]
+    said = [line.removeprefix("(0) ") for line in [*said, *lines] if line[:6] != "Node: "]
     return said[0] if said else type(error).__name__
 
 

@@ -62,6 +62,11 @@ def visible_gpus() -> list[str]:
     return [str(i) for i in range(count)]
 
 
+def as_gpus(number: int) -> str:
+    """1 as "1 GPU", 2 as "2 GPUs"."""
+    return f"{number} GPU{'s' * (number != 1)}"
+
+
 def kind(root: str = "/") -> dict[str, Any]:
     """What determines the last bits of a product: {"machine", "model", "caches", "features"}."""
     simd = np.show_config(mode="dicts").get("SIMD Extensions", {})

@@ -19,6 +19,7 @@ from training.files import PROJECT, expanded, read_json
 
 DIFF_LIMIT = 1_000_000  # characters of `git diff`: enough for code, not for a committed data set
 TEXT_LIMIT = 100_000  # bytes of source files, together
+CUDA = ("nvidia-cublas-cu12", "nvidia-cudnn-cu12")  # packages; a system may have them otherwise
 # Variables that numerical libraries read; those of TensorFlow's log have no influence.
 VARIABLES = ("TF_", "XLA_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "KMP_", "OPENBLAS_", "NPY_",
              "CUDA_", "CUDNN_", "NVIDIA_", "KERAS_", "GLIBC_TUNABLES")  # fmt: skip
@@ -102,9 +103,11 @@ def read_provenance(path: Path) -> Provenance:
     return found
 
 
-def environment(graph_sha256: str) -> dict[str, Any]:
+def environment(graph_sha256: str, gpus: list[str]) -> dict[str, Any]:
     """Command, time (UTC), host, processor, versions, variables of the shell, git's state, source
     files and the digest of the model's graph, as a dictionary for JSON.
+
+    gpus: on which steps run, see device.gpus.
     """
     return {
         "argv": sys.argv,
@@ -112,8 +115,9 @@ def environment(graph_sha256: str) -> dict[str, Any]:
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "processor": processors.kind(),
+        "gpus": gpus,
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("tensorflow", "keras", "numpy")},
+        | {name: version(name) for name in ("tensorflow", "keras", "numpy", *CUDA * bool(gpus))},
         "git": {
             "commit": git("rev-parse", "HEAD"),
             "diff": (git("diff", "HEAD") or "")[:DIFF_LIMIT],
@@ -128,9 +132,9 @@ def environment(graph_sha256: str) -> dict[str, Any]:
     }
 
 
-def changes(first: dict[str, Any], graph_sha256: str) -> dict[str, Any]:
+def changes(first: dict[str, Any], graph_sha256: str, gpus: list[str]) -> dict[str, Any]:
     """What of `environment` differs from an earlier one; of the source files, those that differ."""
-    now = environment(graph_sha256)
+    now = environment(graph_sha256, gpus)
     before = as_dict(first.get("sources"))
     now["sources"] = {
         path: about
@@ -151,7 +155,8 @@ def fingerprint(about: dict[str, Any], checksum: str | None) -> dict[str, Any]:
     return {
         "training data": checksum,
         "graph": about.get("graph_sha256"),
-        **{name: versions.get(name) for name in ("tensorflow", "keras", "numpy")},
+        "GPU": ", ".join(map(str, about.get("gpus") or [])) or None,
+        **{name: versions.get(name) for name in ("tensorflow", "keras", "numpy", *CUDA)},
         "processor": processor.get("model"),
         "processor's caches": ", ".join(caches) or None,
         "processor's features": " ".join(map(str, list(processor.get("features") or []))),

@@ -14,7 +14,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from settings import ConfigError
-from training import provenance, workers
+from training import device, provenance, workers
 from training.checkpoints import Checkpoint, Checkpoints
 from training.config import check_contradictions
 from training.digests import digests
@@ -120,13 +120,17 @@ class Run:
         """Write config.json, or add this start to the one of the run that is resumed."""
         file = self.path / "config.json"
         checksum, graph = self.model.data_checksum, self.model.graph_sha256
+        gpus = device.gpus(self.config)
+        if gpus:
+            needs = "" if self.config["deterministic"] else "; to repeat runs, add --deterministic"
+            log.info(f"Training on {device.named(gpus)}{needs}")
         if not file.exists():
             parent = None
             if origin:
                 checkpoints, record = origin
                 parent = {n: record[n] for n in ("step", "weights_sha256")}
                 parent = {"result_dir": str(checkpoints.path.parent), **parent}
-            about = {"environment": provenance.environment(graph), "data_checksum": checksum,
+            about = {"environment": provenance.environment(graph, gpus), "data_checksum": checksum,
                      "inputs": self.model.described, "parent": parent}  # fmt: skip
             write_json(file, {"config": self.config, **about, "resumed": []})
             sync(self.path)  # config.json is on the disk before any other file
@@ -134,7 +138,13 @@ class Run:
         about = provenance.read_provenance(self.path)
         if about["data_checksum"] != checksum:
             raise ValueError(provenance.OTHER_DATA.format(self.path))
-        changed = provenance.changes(about["environment"], graph)
+        changed = provenance.changes(about["environment"], graph, gpus)
+        before = about["environment"].get("gpus", gpus)
+        if gpus != before:
+            log.warning(
+                f"{self} was started on {device.named(before)}, and now trains on "
+                f"{device.named(gpus)}: its weights will differ from those of a run that stayed"
+            )
         if "graph_sha256" in changed:
             log.warning(
                 f"The graph is not the one with which {self} was started: code or a package has "

@@ -45,8 +45,8 @@ def chunk_steps(batch_size: int) -> int:
 class CompiledLoop:
     """The loop over `train_step(batch)`, which makes one update and returns its loss.
 
-    data: {name: variable [examples, ...]}; watched: the variables that must stay finite; jit: as
-    --jit, see training/compilation.py.
+    data: {name: Held [examples, ...]}, see training/feeding.py; watched: the variables that must
+    stay finite; jit: as --jit, see training/compilation.py.
     """
 
     def __init__(self, train_step, data, watched, batch_size, jit):
@@ -65,7 +65,7 @@ class CompiledLoop:
                 return (done < self.count) & tf.math.is_finite(loss)
 
             def step(done, loss, losses):
-                batch = {name: tf.gather(array, self.rows[done]) for name, array in data.items()}
+                batch = {name: held.rows(self.rows[done]) for name, held in data.items()}
                 loss = train_step(batch)
                 return done + 1, loss, losses.write(done, loss)
 

@@ -6,6 +6,7 @@ The run's folder is read, and nothing is written anywhere.
 from pathlib import Path
 from typing import NamedTuple
 
+from training import device
 from training.checkpoints import Checkpoints
 from training.digests import digests
 from training.divergence import Diverged
@@ -71,13 +72,16 @@ def likely_causes(model, recorded: Provenance) -> list[str]:
         for start, when in zip(starts, whens, strict=True)
         for path in changed_files(as_dict(start.get("sources")))
     ]
-    now = fingerprint(environment(model.graph_sha256), model.data_checksum)
+    gpus = device.gpus(model.config)
+    now = fingerprint(environment(model.graph_sha256, gpus), model.data_checksum)
     thens = [fingerprint(start, recorded["data_checksum"]) for start in starts]
     for name in dict.fromkeys(name for about in (now, *thens) for name in about):
         for then, when in zip(thens, whens, strict=True):
             if then.get(name) != now.get(name):
                 causes.append(f"  {name}: {then.get(name)} {when}, {now.get(name)} now")
                 break
+    if gpus and not model.config["deterministic"]:
+        causes.insert(0, "  the GPU, on which runs repeat with --deterministic only")
     if model.step == 0:
         causes.insert(0, "  random_seed in config.json, or the code of the initial weights")
     causes = causes or ["  nothing on record: was a file or a package changed by hand?"]

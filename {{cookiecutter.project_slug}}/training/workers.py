@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from settings import ConfigError
-from training import cluster, contract
+from training import cluster, contract, device
 from training.digests import digests
 from training.divergence import Diverged
 from training.provenance import environment, fingerprint
@@ -71,7 +71,7 @@ def compare_setup(model) -> None:
     """ConfigError names what the workers do not share: data, graph, code, versions or --jit."""
     if not model.cluster:
         return
-    about = environment(model.graph_sha256)
+    about = environment(model.graph_sha256, device.gpus(model.config))
     found = fingerprint(about, model.data_checksum)
     same = ("training data", "graph", "tensorflow", "keras", "numpy")
     sources = {n: s["sha256"] for n, s in about["sources"].items() if n.startswith("models/")}
