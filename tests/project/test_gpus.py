@@ -12,7 +12,7 @@ from toy import Toy
 from models import MNIST, make_model
 from models.basic_model import BasicModel
 from settings import ConfigError, optimization
-from training import compilation, device, launcher, processors
+from training import compilation, device, launcher, processors, run_page
 from training.feeding import as_held
 from training.messages import one_line
 from training.records import records
@@ -118,6 +118,7 @@ def test_a_gpu_is_on_record_and_a_run_that_leaves_it_says_so(small, tmp_path, mo
     folder = tmp_path / "run"
     about = read(folder, "config.json")["environment"]
     assert about["gpus"] == [NAME] and "nvidia-cudnn-cu12" in about["versions"]
+    assert ("GPU", NAME) in run_page.environment(folder, {"random_seed": 7})
     train(small, until=80)
     output = capsys.readouterr().out
     assert f"was started on {NAME}, and now trains on the processor: its weights" in output

@@ -171,6 +171,7 @@ def environment(folder: Path, config: dict[str, Any]) -> list[tuple[str, Any]]:
         "host": about.get("host"),
         "platform": about.get("platform"),
         "processor": as_dict(about.get("processor")).get("model"),
+        "GPU": ", ".join(map(str, about.get("gpus") or [])),
         **as_dict(about.get("versions")),
         "git commit": commit,
         "random seed": config["random_seed"],
