@@ -176,9 +176,8 @@ def compiled_loop(model) -> tuple[CompiledLoop, str]:
     chosen, reason = (wanted, "") if wanted else suitable(model)
     if chosen != "off" or reason:  # it takes a while, or was not asked for
         log.info(ANNOUNCED[chosen] + (f", --jit={chosen}: {reason}" if reason else " ..."))
-    model.config["data"] = model.config["data"] or (
-        "stream" if is_stored(model.load("train")) else "device"
-    )
+    if not model.config["data"]:
+        model.config["data"] = "stream" if is_stored(model.load("train")) else "device"
     model.feed = build_feed(model)
     model.feed.rows(model.step, 1)  # brings the data to the device
     for jit in dict.fromkeys([chosen] if wanted else [chosen, "off"]):
