@@ -59,8 +59,8 @@ class Parts:
 def parts_of_a_trial():
     """In a process whose folder is the project: {part: seconds of a new trial}, the mean."""
     sys.path.insert(0, os.getcwd())
+    import models  # first, because it imports TensorFlow lazily
     from hpsearch import trial
-    from models import MNIST  # first, because it imports TensorFlow lazily
     from models.basic_model import BasicModel
     from training import checkpoints, events, preparation, provenance, run, steps
 
@@ -81,7 +81,7 @@ def parts_of_a_trial():
     parts.wrap(BasicModel, "evaluate", "evaluate")
     cache, config = trial.ModelCache(), {"model_name": "MNIST", "max_iter": 100, "random_seed": 0}
     config |= {"max_to_keep": 1, "threads": 1}
-    if "short" in next(setting.choices for setting in MNIST.settings() if setting.name == "jit"):
+    if "short" in {s.name: s for s in models.MNIST.settings()}["jit"].choices:
         config["jit"] = "short"  # as a search asks for
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for number in range(2 + TRIALS):

@@ -63,6 +63,7 @@ hpsearch/importance.py
 hpsearch/learningrate.py
 hpsearch/ledger.py
 hpsearch/local.py
+hpsearch/networks.py
 hpsearch/page.py
 hpsearch/picture.py
 hpsearch/promotion.py

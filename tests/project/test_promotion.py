@@ -108,3 +108,5 @@ def test_the_next_command_has_the_flags_of_the_search_but_for_the_threads_of_a_t
     run = {"fake_data": True, "jit": "off", "deterministic": False, "threads": 1}
     _, output, _ = promote(0.5, run=run)
     assert output.splitlines()[-1].endswith(" --model_name=MNIST --best --fake_data --jit=off")
+    _, output, _ = promote(0.6, run=run | {"jit": "short"})
+    assert output.splitlines()[-1].endswith(" --model_name=MNIST --best --fake_data")

@@ -177,24 +177,41 @@ def test_settings_that_change_no_weight_do_not_make_another_search():
     assert of(threads=0) == of()  # whatever the number of processors
 
 
+def few(trials, **fixed):
+    """A random search of 2,000 steps, with one width."""
+    about = {"search": "random", "max_iter": 2000, "confirm": 0, "trials": trials}
+    return about | {"hidden1": 9, "hidden2": 9} | fixed
+
+
 @pytest.mark.parametrize(
     ("given", "jit"),
     [
         ({"search": "random", "max_iter": 4000}, "short"),
         ({"search": "random", "max_iter": 4001}, None),
-        ({"search": "hyperband", "max_iter": 10_000}, "short"),
+        ({"search": "hyperband", "max_iter": 5000}, "short"),
         ({"search": "hyperband", "max_iter": 100_000}, None),
-        ({"fullsearch": True, "max_iter": 10_000}, "short"),
         ({"search": "lr", "max_iter": 100}, None),
+        ({"fullsearch": True, "max_iter": 5000}, None),
         ({"search": "random", "max_iter": 100, "jit": "loop"}, "loop"),
-        (
-            {"search": "random", "max_iter": 100, "hidden1": 9, "hidden2": 9, "optimizer": "sgd"},
-            None,
-        ),
+        (few(6), "short"),  # three networks, one for each optimizer
+        (few(7), None),
+        (few(3, optimizer="sgd"), None),
     ],
 )
-def test_short_trials_of_many_shapes_are_not_compiled_unless_it_is_asked_for(given, jit):
-    assert search_settings(MODELS["MNIST"], given, OPTIONS)["run"].get("jit") == jit
+def test_networks_that_train_few_steps_are_not_compiled_unless_it_is_asked_for(given, jit):
+    options = {name: given.get(name, default) for name, default in OPTIONS.items()}
+    assert search_settings(MODELS["MNIST"], given, options)["run"].get("jit") == jit
+
+
+@pytest.mark.parametrize("steps", [9, 100_000])
+def test_a_search_that_goes_on_keeps_what_it_chose_to_compile(steps):
+    def of(recorded, **given):
+        given = {"search": "hyperband"} | given
+        return search_settings(MODELS["MNIST"], given, OPTIONS, recorded)
+
+    first = of(None, max_iter=steps)
+    assert of(first, max_iter=100_000)["run"] == of(first, max_iter=9)["run"] == first["run"]
+    assert of(None, max_iter=100_000)["run"] != of(None, max_iter=9)["run"]
 
 
 def test_the_picture_is_drawn_of_any_search(tmp_path, capsys):

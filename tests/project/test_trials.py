@@ -32,7 +32,7 @@ def test_a_trial_never_opens_the_test_split(small, monkeypatch):
         model.evaluate("test")
 
 
-@pytest.mark.parametrize("jit", ["off", "loop"])
+@pytest.mark.parametrize("jit", ["off", "loop", "short"])
 def test_a_trial_in_a_session_that_is_used_again_equals_one_in_a_fresh_one(small, tmp_path, jit):
     def config(lr, folder):
         own = {"lr": lr, "optimizer": "adam", "result_dir": str(tmp_path / folder)}
@@ -45,6 +45,8 @@ def test_a_trial_in_a_session_that_is_used_again_equals_one_in_a_fresh_one(small
     assert len(graphs) == 1
     fresh = run_job(config(0.01, "fresh"), 60, ModelCache())
     assert fresh == outcomes[1] == outcomes[2] != outcomes[0]
+    run_job(config(0.01, "half"), 30, ModelCache())
+    assert run_job(config(0.01, "half"), 60, ModelCache()) == fresh  # in another process
 
 
 def test_a_job_whose_line_was_lost_runs_again_and_leaves_its_run_as_it_is(small, tmp_path):

@@ -49,13 +49,14 @@ class Faultless(MadeUp):
         return trained(score(job))
 
 
-def test_tpe_learns_from_what_was_tried(tmp_path, capsys):
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
+def test_a_sampler_learns_from_what_was_tried(sampler, tmp_path, capsys):
     for name, tried in [
         ("none", []),
         ("good", [BASE | {"lr": 0.01}]),
         ("bad", [BASE | {"lr": 1.0}]),
     ]:
-        own = {"search": "random", "sampler": "tpe", "trials": 20, "confirm": 0, "try": tried}
+        own = {"search": "random", "sampler": sampler, "trials": 20, "confirm": 0, "try": tried}
         made_up_search(tmp_path / name, Faultless(0), **own)
 
     def drawn(name):

@@ -114,7 +114,7 @@ def dry_run(model_class, settings: dict, options: dict) -> int:
         print("what came of the jobs before a trial; with --sampler=random they wait less")
     took, disk = duration(trials * start + steps * step), trials * size / 1e6
     print(f"About {took} in one process and {disk:,.0f} MB of disk, if every trial were like the")
-    print(f"default model, which takes {start:.1f} s to compile and {1e6 * step:,.0f} µs a step")
+    print(f"default model, which takes {start:.1f} s to build and {1e6 * step:,.0f} µs a step")
     if faster:
         print(faster)
     return 0
@@ -137,4 +137,5 @@ def costs(model_class, settings: dict) -> tuple[float, float, int, str]:
         weights = sum(array.nbytes for array in model.weights().values())
         graph = model.graph.as_graph_def().ByteSize()
         # Two checkpoints, newest and best; the graph in .meta and in the events; small files.
-        return start, step, 2 * weights + 2 * graph + 100_000, advice(model)
+        faster = "" if config.get("jit") == "short" else advice(model)  # it suits many networks
+        return start, step, 2 * weights + 2 * graph + 100_000, faster

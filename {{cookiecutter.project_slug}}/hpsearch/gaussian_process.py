@@ -9,6 +9,7 @@ All is computed with NumPy's own operations, not with those of LAPACK: their las
 number of threads, and what a search draws must not.
 """
 
+import contextlib
 import functools
 import itertools
 import math
@@ -19,7 +20,7 @@ import numpy as np
 
 from conditions import used
 from hpsearch import sampling
-from settings import Setting
+from settings import ConfigError, Setting
 
 CANDIDATES = 200  # configurations from which the next one is chosen
 KERNELS = 30  # drawn at random, of which the likeliest is taken
@@ -90,7 +91,9 @@ class Sampler(sampling.Sampler):
         scores = standardized([values[number] for number in trials])
         if scores is None:
             return self.at_random(stream)
-        candidates = [self.at_random(stream) for _ in range(CANDIDATES)]
+        candidates = [self.at_random(stream)]
+        with contextlib.suppress(ConfigError):  # where constraints leave little, fewer will do
+            candidates += [self.at_random(stream) for _ in range(CANDIDATES - 1)]
         seen, waiting = (
             self.places([self.configs[number] for number in numbers])
             for numbers in (trials, running)
@@ -100,7 +103,7 @@ class Sampler(sampling.Sampler):
         if running:
             expected, _ = predict(kernel, seen, scores, waiting)
             seen, scores = np.concatenate([seen, waiting]), np.concatenate([scores, expected])
-        mean, deviation = predict(kernel, seen, scores, self.places(candidates))
+        mean, deviation = predict(kernel, seen, scores, self.places(candidates), len(trials))
         return candidates[int(np.argmax(expected_improvement(mean, deviation, best)))]
 
     def random_kernels(self, stream) -> Kernel:
@@ -112,7 +115,7 @@ class Sampler(sampling.Sampler):
 
 def coordinates(setting: Setting, value: Any) -> list[float]:
     """The place of a value, from 0 to 1, or for choices one coordinate each, which makes any two
-    equally far; None, for what is not used, is in the middle. LookupError for another choice.
+    equally far apart; None, for what is not used, is in the middle. LookupError for another choice.
     """
     if setting.choices or setting.type is bool:
         if value is not None and value not in setting.search:
@@ -152,13 +155,18 @@ def likeliest(kernels: Kernel, seen: np.ndarray, scores: np.ndarray) -> Kernel:
     return Kernel(kernels.lengths[best], kernels.noise[best])
 
 
-def predict(kernel: Kernel, seen, scores, places) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and the standard deviation of the scores, without noise, at places [m, ...]: [m]."""
+def predict(
+    kernel: Kernel, seen, scores, places, counted: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation of the scores, without noise, at places [m, ...]: [m].
+
+    counted: how many of the scores were seen; the others, last, are what was expected there.
+    """
     factor = kernel.factor(seen)
     (white,) = solve(factor, scores[None, :, None])
     (weights,) = solve(factor, kernel.covariance(seen, places))
     variance = 1 - (weights**2).sum(axis=0)
-    scale = (white**2).mean()
+    scale = (white**2).sum() / (counted or len(scores))
     return (weights * white).sum(axis=0), np.sqrt(scale * np.maximum(variance, 1e-9))
 
 

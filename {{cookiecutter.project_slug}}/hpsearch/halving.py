@@ -15,7 +15,7 @@ class Bracket(NamedTuple):
     """trials: {number: hyper-parameters}; rungs: [(how many trials, up to which step)].
 
     seed: that of its trials; None is the search's own. sampler: if the trials are drawn while the
-    search goes on, see hpsearch/tpe.py; None stands for each before. reached: the step that an
+    search goes on, see hpsearch/sampling.py; None stands for each before. reached: the step that an
     earlier bracket has trained them to.
     """
 

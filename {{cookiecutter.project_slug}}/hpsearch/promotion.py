@@ -51,8 +51,9 @@ def promote(path: str, force: bool) -> int:
     target.parent.mkdir(exist_ok=True)
     write_json(target, content)
     print(f"{target.relative_to(PROJECT)} has the winner")
-    # With the search's own flags, but for the threads of its trials, which train beside each other.
-    run = {name: value for name, value in settings["run"].items() if name != "threads"}
+    # With the search's own flags, but for what only suits many short trials beside each other.
+    left_out = {("threads", settings["run"].get("threads")), ("jit", "short")}
+    run = {name: value for name, value in settings["run"].items() if (name, value) not in left_out}
     flags = as_flags({"model_name": settings["model_name"], "best": True} | run)
     print(f"Next: {main_command()} {flags}")
     return 0

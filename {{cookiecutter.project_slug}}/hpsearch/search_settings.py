@@ -5,12 +5,11 @@ from importlib.metadata import version
 from typing import Any
 
 from conditions import check_constraints, check_used, usable, used
-from hpsearch import hyperband
+from hpsearch import hyperband, networks
 from hpsearch.randomsearch import searched_table
 from setting import ConfigError, Setting
 from settings import RUN_SETTINGS
 
-SHORT = 4000  # steps of a trial, below which XLA takes longer to compile a network than it saves
 RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable}
 
 
@@ -53,6 +52,9 @@ def search_settings(
     if options["try"] is not None:
         tried = [tried_config(model_class, config, base, fixed) for config in options["try"]]
     sampler = None if kind == "lr" else options["sampler"]
+    free = [s for s in drawn if s.search and s.name in usable(drawn, fixed) and s.name not in fixed]
+    # A search that goes on, with more steps perhaps, keeps what it chose: it is among `given`.
+    chosen = {} if recorded else networks.jit(kind, budget, trials, options["confirm"], free)
     names = [s.name for s in RUN_SETTINGS if s.name in given and s.name not in RESUMABLE]
     # A trial has the same number of threads wherever the search runs: it determines the bits.
     threads = {"threads": given.get("threads") or 1}
@@ -77,18 +79,8 @@ def search_settings(
         "promoted": [] if kind == "lr" or tried is not None else promoted(model_class, base, fixed),
         "extended_from": [],  # the --max_iter before, in order
         "objective": list(model_class.objective),
-        "run": jit(kind, budget, drawn, fixed) | {name: given[name] for name in names} | threads,
+        "run": chosen | {name: given[name] for name in names} | threads,
     }
-
-
-def jit(kind: str, budget: tuple[int, int, int], table: tuple[Setting, ...], fixed: dict) -> dict:
-    """{"jit": "short"} for short trials of many shapes, each of which is compiled; otherwise {}.
-
-    budget: max_iter, min_iter and eta.
-    """
-    steps = budget[0] if kind == "random" else hyperband.mean_steps(*budget)
-    has_shapes = described(table, fixed).keys() - {"lr"}
-    return {"jit": "short"} if kind != "lr" and has_shapes and steps <= SHORT else {}
 
 
 def default_trials(kind: str, max_iter: int, min_iter: int, eta: int) -> int | None:

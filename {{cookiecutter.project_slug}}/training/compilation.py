@@ -7,8 +7,8 @@ off     nothing: TensorFlow's own kernels, which are the fastest convolutions on
 A model gets what suits the operations of its training step. It is never chosen by time, since two
 runs of one model could then differ: the three give weights that differ in the last bits.
 
-With --jit=short it is off unless the step is much slower without XLA. To compile a small network
-takes a second, which XLA saves in some 4,000 steps; a search of short trials asks for this.
+With --jit=short it is off, except for steps that XLA makes much faster. To compile a small network
+takes most of a second, which XLA saves in some 4,000 steps; a search of short trials asks for this.
 """
 
 from settings import ConfigError
@@ -28,7 +28,7 @@ ANNOUNCED = {
 # Without XLA, several threads add in an order that no run repeats.
 ADDS_IN_ANY_ORDER = ("ResourceScatter", "ScatterNd", "TensorScatter", "UnsortedSegment",
                      "SparseSegment", "ResourceSparseApply")  # fmt: skip
-# Without XLA, these take 2 to 4 times as long on a CPU.
+# Without XLA on a CPU, a step with one of these takes milliseconds longer, or four times as long.
 FAST_IN_XLA = ("While", "StatelessWhile", *ADDS_IN_ANY_ORDER)
 
 
@@ -51,8 +51,7 @@ def suits(graph, config):
     nodes = all_nodes(graph, "optimizer/")  # where contract.build_step builds a step
     slow = first(nodes, SLOW_ON_CPU)
     if not slow:
-        is_short = config["jit"] == "short" and not first(nodes, FAST_IN_XLA)
-        return ("off" if is_short else "loop"), ""
+        return ("off" if config["jit"] == "short" and can_do_without(graph, config) else "loop"), ""
     reason = f"XLA is slow at {slow.op} in a loop"
     unordered = first(nodes, ADDS_IN_ANY_ORDER)
     if unordered and is_unordered(config):
@@ -61,6 +60,12 @@ def suits(graph, config):
             "--threads=1 allows --jit=off, which may be faster"
         )
     return "off", reason
+
+
+def can_do_without(graph, config):
+    """Whether a short run is better off without XLA, and repeats without it."""
+    evaluated = first(all_nodes(graph), ADDS_IN_ANY_ORDER) if is_unordered(config) else None
+    return not (first(all_nodes(graph, "optimizer/"), FAST_IN_XLA) or evaluated)
 
 
 def check_order_of_sums(graph, config: dict) -> None:
