@@ -41,7 +41,7 @@ RUN_SETTINGS = (
     Setting("data", str, None, "where the training data is: copied to the device, or read while "
             "training (default: by its size)", choices=("device", "stream"), resumable=True),
     Setting("device", str, "auto", "auto takes a GPU if there is one",
-            choices=("auto", "cpu", "gpu")),
+            choices=("auto", "cpu", "gpu"), resumable=True),
     Setting("jit", str, None, "what XLA compiles: the whole loop, each step by itself, nothing, "
             "or, for short runs, only what is slow without it (default: what suits the model)",
             choices=("loop", "step", "off", "short")),

@@ -125,6 +125,23 @@ def test_a_gpu_is_on_record_and_a_run_that_leaves_it_says_so(small, tmp_path, mo
     assert read(folder, "config.json")["resumed"][-1]["gpus"] == []
 
 
+def test_a_run_of_a_gpu_can_be_used_without_one(small, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "gpus", lambda config: [NAME])
+        train(small, until=40)
+    file = tmp_path / "run" / "config.json"
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps(about | {"config": about["config"] | {"device": "gpu"}}))
+    config = {"result_dir": str(tmp_path / "run")}
+    with pytest.raises(ConfigError, match="--device=gpu.*use --device=auto"):
+        make_model(config)
+    for own in ({"device": "auto"}, {"device": "cpu"}):
+        with make_model(config | own) as model:
+            assert model.step == 40 and model.evaluate("valid")
+    train(config | {"device": "cpu"}, until=60)
+    assert f"was started on {NAME}, and now trains on the processor" in capsys.readouterr().out
+
+
 def test_verify_names_the_gpu(small, tmp_path, monkeypatch):
     monkeypatch.setattr(device, "gpus", lambda config: [NAME])
     train(small, until=40)

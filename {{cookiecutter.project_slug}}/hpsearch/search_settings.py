@@ -10,7 +10,8 @@ from hpsearch.randomsearch import searched_table
 from setting import ConfigError, Setting
 from settings import RUN_SETTINGS
 
-RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable}
+# What a run may change when it is resumed; all trials of a search have one device.
+RESUMABLE = {setting.name for setting in RUN_SETTINGS if setting.resumable} - {"device"}
 
 
 def search_settings(

@@ -8,8 +8,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from hpsearch.ledger import DIVERGED, FAILED, INTERRUPTED, TRAINED, Outcome
+from hpsearch.search_settings import RESUMABLE
 from models import make_model
-from settings import RUN_SETTINGS, ConfigError
+from settings import ConfigError
 from training.checkpoints import Checkpoints
 from training.digests import weights_sha256
 from training.loop import advance
@@ -17,7 +18,7 @@ from training.messages import one_line
 from training.preparation import UNLOADED
 
 PATIENCE = 120  # seconds to wait for a process that still holds the trial's folder
-NOT_IN_GRAPH = {"lr"} | {setting.name for setting in RUN_SETTINGS if setting.resumable}
+NOT_IN_GRAPH = {"lr"} | RESUMABLE
 # A process keeps graphs and sessions for the next trial of the same shape: 8, and more small ones.
 KEPT_MODELS = 32
 KEPT_BYTES = 10**9  # of weights and training data

@@ -22,7 +22,7 @@ from reports.runs import Recorded, objective_of
 from settings import RUN_SETTINGS
 
 COMMON = ("model_name", "group", "seeds", "best", "status", "reason", "step", "duration", "folder")
-INFLUENTIAL = {"max_iter", "eval_every", "eval_examples", "patience"}
+INFLUENTIAL = {"max_iter", "eval_every", "eval_examples", "patience", "device"}
 WITHOUT_INFLUENCE = {s.name for s in RUN_SETTINGS if s.resumable} - INFLUENTIAL
 KINDS = ("best", "valid", "test", "train_sample", "train")  # of metrics, in the order of columns
 LOWER_IS_BETTER = ("loss", "error", "perplexity")
