@@ -182,6 +182,7 @@ def draw(measured, budgets, path):
 def main():
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--first_seed", type=int, default=0, help="of the first round")
     parser.add_argument("--seconds", type=float, help="of each search, instead of its problem's")
     parser.add_argument("--only", help="labels that begin with one of these, with commas")
     parser.add_argument("--problems", default=",".join(LEVELS))
@@ -195,13 +196,15 @@ def main():
     asked = tuple(options.only.split(",")) if options.only else ("",)
     searches = {n: search for n, search in SEARCHES.items() if n.startswith(asked)}
     measured, failed, budgets = {}, {}, {}
+    told = prepare.BUILD / "search_peers.json"
     for problem in options.problems.split(","):
         results = measured[problem] = {label: [] for label in searches}
         budgets[problem] = options.seconds or SECONDS[problem]
         for i in range(options.rounds):
             for label, (program, own, _) in searches.items():
                 command = [sys.executable, FOLDER / f"{program}.py", f"--project={project}", *own]
-                command += [f"--data={folders[problem]}", f"--problem={problem}", f"--seed={i}"]
+                command += [f"--data={folders[problem]}", f"--problem={problem}"]
+                command += [f"--seed={options.first_seed + i}"]
                 result = follow(command, 2, budgets[problem])
                 if not result.get("points"):
                     reason = result.get("failed", "said nothing in time")
@@ -209,6 +212,7 @@ def main():
                     print(f"{problem}, round {i + 1}: {label}: {reason}", flush=True)
                     continue
                 results[label].append(result)
+                told.write_text(json.dumps(measured))  # an hour's work is not lost
                 seconds, best = best_so_far(result)
                 about = f"{len(best)} epochs, best {best[-1]:.4f}, first after {seconds[0]:.1f} s"
                 print(f"{problem}, round {i + 1}: {label}: {about}", flush=True)
