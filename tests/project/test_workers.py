@@ -356,8 +356,9 @@ with make_model(common | {"random_seed": 1}) as one:
 
 
 def test_two_chiefs_on_two_machines_are_refused(toy_project, tmp_path):
-    """Each machine has its own port here; both processes take themselves for the chief. The one that
-    is refused first may have ended before the other looks for it.
+    """Each machine has its own port here; both processes take themselves for the chief.
+
+    The one that is refused first may have ended before the other looks for it.
     """
     hosts = [f"localhost:{port}" for port in free_ports(2)]
     flags = (*FLAGS, "--worker_timeout=20", f"--result_dir={tmp_path / 'run'}")
