@@ -72,11 +72,8 @@ class Sampler(sampling.Sampler):
 
     def place(self, config: dict[str, Any]) -> list[list[float]]:
         """The coordinates of a configuration in each dimension."""
-        values = {name: config[name] for name in used(self.table, config)}
-        for setting in (s for s in self.table if s.is_list and s.name in values):
-            elements = values[setting.name]
-            values[setting.length().name] = len(elements)
-            values |= {setting.element(i).name: value for i, value in enumerate(elements)}
+        own = {name: config[name] for name in used(self.table, config)}
+        values = sampling.flattened(self.table, own)
         return [coordinates(s, values.get(s.name)) for s in self.dimensions]
 
     def is_known(self, config):

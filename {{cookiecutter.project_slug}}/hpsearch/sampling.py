@@ -7,7 +7,7 @@ drawn at random all the same: they find what a model of the scores overlooks.
 import itertools
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from hpsearch import hyperband
 from hpsearch.halving import Seen
 from hpsearch.randomsearch import searched_table
-from settings import random_config
+from settings import Setting, random_config
 from training.batches import random_stream
 
 STARTUP = 8  # trials that are drawn at random first
@@ -81,6 +81,16 @@ class Sampler:
                 value = -math.inf if score is None else sign * score
                 scores.setdefault(number, {})[until] = value
         return comparable(scores)
+
+
+def flattened(table: Collection[Setting], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a configuration, those of a list also by its length and by each element."""
+    values = dict(config)
+    for setting in (setting for setting in table if setting.is_list and setting.name in config):
+        elements = config[setting.name]
+        values[setting.length().name] = len(elements)
+        values |= {setting.element(i).name: value for i, value in enumerate(elements)}
+    return values
 
 
 def comparable(scores: Mapping[int, Mapping[int, float]]) -> dict[int, float]:

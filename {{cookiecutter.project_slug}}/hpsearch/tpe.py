@@ -48,11 +48,7 @@ def as_drawn(table: Sequence[Setting], fixed: dict, config: dict[str, Any]) -> D
 
     None if it has a choice, or a length of a list, that is not searched.
     """
-    values, inside = dict(config), {}
-    for setting in (setting for setting in table if setting.is_list):
-        own = config[setting.name]
-        values[setting.length().name] = len(own)
-        values |= {setting.element(i).name: value for i, value in enumerate(own)}
+    values, inside = sampling.flattened(table, config), {}
     trial = FixedTrial(inside)
 
     def choose(setting, attempt):
