@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 def work(options, folder, seed):
     """Run trials."""
     data, valid = (tuple(space.load(options, split)) for split in ("train", "valid"))
-    epochs = space.PROBLEMS[options.problem].epochs
+    problem = space.PROBLEMS[options.problem]
 
     def objective(trial):
         model = space.build(
@@ -33,19 +33,19 @@ def work(options, folder, seed):
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        history = space.fit(model, data, valid, prune, epochs=epochs)
+        history = space.fit(model, data, valid, prune, epochs=problem.epochs)
         keras.backend.clear_session()
         return max(history.history["val_accuracy"])
 
-    study_in(folder, seed, epochs).optimize(objective, n_trials=space.MOST)
+    study_in(folder, seed, problem).optimize(objective, n_trials=space.MOST)
 
 
-def study_in(folder, seed, epochs):
+def study_in(folder, seed, problem):
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(f"{folder}/journal")),
         study_name="search",
         sampler=optuna.samplers.TPESampler(seed=seed),
-        pruner=optuna.pruners.HyperbandPruner(1, epochs, space.ETA),
+        pruner=optuna.pruners.HyperbandPruner(problem.first, problem.epochs, space.ETA),
         direction="maximize",
         load_if_exists=True,
     )
@@ -58,7 +58,7 @@ def main():
         work(options, options.project, 2 * options.seed + 1)
         return
     with tempfile.TemporaryDirectory() as folder:
-        study_in(folder, 2 * options.seed, space.PROBLEMS[options.problem].epochs)
+        study_in(folder, 2 * options.seed, space.PROBLEMS[options.problem])
         subprocess.Popen([sys.executable, *sys.argv, "--worker", f"--project={folder}"])
         work(options, folder, 2 * options.seed)
 

@@ -15,12 +15,12 @@ SAMPLERS = ("gp", "tpe", "random")
 
 def main():
     options = space.arguments(*SAMPLERS)
-    _, _, epochs, steps = space.PROBLEMS[options.problem]
+    _, _, first, epochs, steps = space.PROBLEMS[options.problem]
     flags = ["--search=hyperband"]
     flags += [f"--sampler={name}" for name in SAMPLERS if getattr(options, name)]
     flags += [f"--model_name={'Table' if options.problem == 'table' else 'MNIST'}"]
     flags += [f"--search_seed={options.seed}", f"--trials={space.MOST}", "--nb_process=2"]
-    flags += [f"--max_iter={epochs * steps}", f"--min_iter={steps}", f"--eta={space.ETA}"]
+    flags += [f"--max_iter={epochs * steps}", f"--min_iter={first * steps}", f"--eta={space.ETA}"]
     flags += [f"--eval_every={steps}", "--confirm=0", "--try=[]"]  # the peers have none
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, options.project / "main.py", *flags, f"--result_dir={folder}/s"]

@@ -4,6 +4,7 @@ import tempfile
 
 import search_space as space
 from ray import tune
+from ray.tune.search import BasicVariantGenerator
 
 
 def train(config, options):
@@ -25,6 +26,7 @@ class Told(tune.Callback):
 
 def main():
     options = space.arguments()
+    problem = space.PROBLEMS[options.problem]
     widths = [2**power for power in range(space.POWERS[0], space.POWERS[1] + 1)]
     tune.Tuner(
         tune.with_parameters(train, options=options),
@@ -38,10 +40,11 @@ def main():
             metric="accuracy",
             mode="max",
             num_samples=space.MOST,
-            max_concurrent_trials=2,
+            search_alg=BasicVariantGenerator(max_concurrent=2, random_state=options.seed),
             scheduler=tune.schedulers.ASHAScheduler(
                 time_attr="epoch",
-                max_t=space.PROBLEMS[options.problem].epochs,
+                grace_period=problem.first,
+                max_t=problem.epochs,
                 reduction_factor=space.ETA,
             ),
         ),

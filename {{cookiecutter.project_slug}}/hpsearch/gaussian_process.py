@@ -114,18 +114,15 @@ def coordinates(setting: Setting, value: Any) -> list[float]:
     """The place of a value, from 0 to 1, or for choices one coordinate each, which makes any two
     equally far apart; None, for what is not used, is in the middle. LookupError for another choice.
     """
+    value = None if value is None else sampling.nearest(setting, value)
     if setting.choices or setting.type is bool:
-        if value is not None and value not in setting.search:
-            raise LookupError
         return [math.sqrt(0.5) * (value == choice) for choice in setting.search]
     if value is None:
         return [0.5]
     if grid := setting.grid():
-        nearest = min(range(len(grid)), key=lambda i: abs(grid[i] - value))
-        return [nearest / max(1, len(grid) - 1)]
+        return [grid.index(value) / max(1, len(grid) - 1)]
     low, high = setting.search
     scale = math.log if setting.scale == "log" else float
-    value = min(max(value, low), high)
     return [(scale(value) - scale(low)) / ((scale(high) - scale(low)) or 1)]
 
 

@@ -93,6 +93,18 @@ def flattened(table: Collection[Setting], config: Mapping[str, Any]) -> dict[str
     return values
 
 
+def nearest(setting: Setting, value: Any) -> Any:
+    """The nearest value that a search draws. LookupError for a choice that is not searched."""
+    if setting.choices or setting.type is bool:
+        if value not in setting.search:
+            raise LookupError
+        return value
+    if grid := setting.grid():
+        return min(grid, key=lambda other: abs(other - value))
+    low, high = setting.search
+    return min(max(value, low), high)
+
+
 def comparable(scores: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
     """One value for each trial that has scores, {trial: {until: score}}, whatever its last rung is.
 

@@ -52,7 +52,9 @@ def as_drawn(table: Sequence[Setting], fixed: dict, config: dict[str, Any]) -> D
     trial = FixedTrial(inside)
 
     def choose(setting, attempt):
-        inside[setting.name] = nearest(setting, values[setting.name])
+        value = sampling.nearest(setting, values[setting.name])
+        grid = setting.grid()
+        inside[setting.name] = grid.index(value) if grid else value
         return suggest(trial, setting)
 
     try:
@@ -62,23 +64,8 @@ def as_drawn(table: Sequence[Setting], fixed: dict, config: dict[str, Any]) -> D
     return trial.params, trial.distributions
 
 
-def nearest(setting: Setting, value: Any) -> Any:
-    """The nearest value that a search draws, as `suggest` asks for it: of a grid, its place.
-
-    LookupError for a choice that is not searched.
-    """
-    if setting.choices or setting.type is bool:
-        if value not in setting.search:
-            raise LookupError
-        return value
-    if grid := setting.grid():
-        return min(range(len(grid)), key=lambda i: abs(grid[i] - value))
-    low, high = setting.search
-    return min(max(value, low), high)
-
-
 def suggest(trial: BaseTrial, setting: Setting) -> Any:
-    """The value of a setting in a trial of Optuna's."""
+    """The value of a setting in a trial of Optuna's, which asks for the place in a grid."""
     if setting.choices or setting.type is bool:
         return trial.suggest_categorical(setting.name, setting.search)
     if grid := setting.grid():
