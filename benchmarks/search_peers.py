@@ -150,6 +150,7 @@ def draw(measured, budgets, path):
 
     figure, panels = pyplot.subplots(1, len(measured), figsize=(12, 5), layout="constrained")
     for panel, (problem, results) in zip(np.atleast_1d(panels), measured.items(), strict=True):
+        highest = max(best_so_far(r)[1][-1] for rounds in results.values() for r in rounds)
         levels, grid = LEVELS[problem], np.linspace(0, budgets[problem], 400)
         for label, rounds in results.items():
             curves = []
@@ -165,7 +166,7 @@ def draw(measured, budgets, path):
         for level in levels:
             panel.axhline(level, color="0.6", linewidth=0.8, linestyle=":")
         margin = levels[-1] - levels[0]
-        panel.set_ylim(levels[0] - 2 * margin, levels[-1] + margin / 2)
+        panel.set_ylim(levels[0] - 2 * margin, max(highest, levels[-1]) + margin / 10)
         panel.set(title=problem, xlabel="seconds since the start", ylabel="best on valid so far")
         panel.grid(alpha=0.2)
     figure.legend(
