@@ -15,7 +15,7 @@ class Network(keras_tuner.HyperModel):
 
     def __init__(self, options):
         super().__init__()
-        self.options = options
+        self.options, self.problem = options, space.PROBLEMS[options.problem]
         self.data, self.valid = (tuple(space.load(options, split)) for split in ("train", "valid"))
 
     def build(self, hp):
@@ -35,16 +35,19 @@ class Network(keras_tuner.HyperModel):
         )
 
     def fit(self, hp, model, **given):
+        for name in ("epochs", "initial_epoch"):  # the tuner counts in first rungs
+            given[name] *= self.problem.first
         return space.fit(model, self.data, self.valid, lambda epoch, score: None, **given)
 
 
 def main():
     options = space.arguments()
+    problem = space.PROBLEMS[options.problem]
     with tempfile.TemporaryDirectory() as folder:
         tuner = keras_tuner.Hyperband(
             Network(options),
             objective="val_accuracy",
-            max_epochs=space.PROBLEMS[options.problem].epochs,
+            max_epochs=problem.epochs // problem.first,
             factor=space.ETA,
             hyperband_iterations=space.MOST,
             seed=options.seed,

@@ -8,6 +8,8 @@ from ray.tune.search import BasicVariantGenerator
 
 
 def train(config, options):
+    import keras  # not in the process that only schedules
+
     data, valid = (tuple(space.load(options, split)) for split in ("train", "valid"))
     model = space.build(options.problem, **config)
 
@@ -15,6 +17,7 @@ def train(config, options):
         tune.report({"accuracy": score, "epoch": epoch})
 
     space.fit(model, data, valid, report, epochs=space.PROBLEMS[options.problem].epochs)
+    keras.backend.clear_session()
 
 
 class Told(tune.Callback):
@@ -40,6 +43,7 @@ def main():
             metric="accuracy",
             mode="max",
             num_samples=space.MOST,
+            reuse_actors=True,  # a process that has imported TensorFlow runs the next trial
             search_alg=BasicVariantGenerator(max_concurrent=2, random_state=options.seed),
             scheduler=tune.schedulers.ASHAScheduler(
                 time_attr="epoch",

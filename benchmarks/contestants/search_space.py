@@ -21,7 +21,7 @@ MOST = 150  # trials, for a search that wants a number: more than any has time f
 
 class Problem(NamedTuple):
     """What a search is about. steps: of one epoch, with batches of 100; first: the epochs after
-    which a trial may end early. KerasTuner cannot be told, and begins with one epoch.
+    which a trial may end early.
     """
 
     inputs: int

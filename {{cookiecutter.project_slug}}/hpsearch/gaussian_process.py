@@ -114,7 +114,7 @@ def coordinates(setting: Setting, value: Any) -> list[float]:
     """The place of a value, from 0 to 1, or for choices one coordinate each, which makes any two
     equally far apart; None, for what is not used, is in the middle. LookupError for another choice.
     """
-    value = None if value is None else sampling.nearest(setting, value)
+    value = None if value is None else sampling.nearest_drawn(setting, value)
     if setting.choices or setting.type is bool:
         return [math.sqrt(0.5) * (value == choice) for choice in setting.search]
     if value is None:

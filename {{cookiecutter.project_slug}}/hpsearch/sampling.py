@@ -93,7 +93,7 @@ def flattened(table: Collection[Setting], config: Mapping[str, Any]) -> dict[str
     return values
 
 
-def nearest(setting: Setting, value: Any) -> Any:
+def nearest_drawn(setting: Setting, value: Any) -> Any:
     """The nearest value that a search draws. LookupError for a choice that is not searched."""
     if setting.choices or setting.type is bool:
         if value not in setting.search:

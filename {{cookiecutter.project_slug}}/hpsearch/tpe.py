@@ -52,7 +52,7 @@ def as_drawn(table: Sequence[Setting], fixed: dict, config: dict[str, Any]) -> D
     trial = FixedTrial(inside)
 
     def choose(setting, attempt):
-        value = sampling.nearest(setting, values[setting.name])
+        value = sampling.nearest_drawn(setting, values[setting.name])
         grid = setting.grid()
         inside[setting.name] = grid.index(value) if grid else value
         return suggest(trial, setting)
