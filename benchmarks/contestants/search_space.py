@@ -16,6 +16,7 @@ import numpy as np
 
 ETA = 3
 WIDTHS, POWERS, RATES = (16, 512), (4, 9), (1e-4, 1.0)
+# So few that this project does not compile its networks for a search of a minute.
 MOST = 150  # trials, for a search that wants a number: more than any has time for
 
 
