@@ -54,6 +54,16 @@ def test_configurations_come_nearer_to_the_best_than_at_random(sampler):
 
 
 @samplers
+def test_the_first_trials_are_those_of_random_search(sampler):
+    ranges = {"lr": [0.1, 0.2]}
+    about = {"trials": 20, "fixed_params": {"hidden1": 48}, "ranges": ranges}
+    drawn, random = searched(sampler, **about), searched("random", **about)
+    assert drawn[: sampling.STARTUP] == random[: sampling.STARTUP]
+    assert drawn[sampling.STARTUP :] != random[sampling.STARTUP :]
+    assert drawn[0] != searched("random", search_seed=2, **about)[0]
+
+
+@samplers
 def test_what_is_fixed_or_has_another_range_is_drawn_so(sampler):
     ranges = {"lr": [0.1, 0.2], "optimizer": ["adam", "momentum"]}
     found = searched(sampler, 20, fixed_params={"hidden1": 48}, ranges=ranges)

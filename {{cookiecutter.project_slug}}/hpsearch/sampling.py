@@ -1,7 +1,7 @@
 """What the samplers have in common: they draw the trials of a pass from what came of earlier ones.
 
 With Hyperband around it, this is like BOHB (Falkner, Klein and Hutter, ICML 2018). Some trials are
-drawn at random all the same: they find what a model of the scores overlooks.
+those of random search all the same: they find what a model of the scores overlooks.
 """
 
 import itertools
@@ -14,12 +14,12 @@ import numpy as np
 
 from hpsearch import hyperband
 from hpsearch.halving import Seen
-from hpsearch.randomsearch import searched_table
+from hpsearch.randomsearch import configurations, searched_table
 from settings import Setting, random_config
 from training.batches import random_stream
 
-STARTUP = 8  # trials that are drawn at random first
-RANDOM = 0.1  # part of the others that is
+STARTUP = 8  # trials that come first from random search
+RANDOM = 0.1  # part of the others that does
 
 
 class Sampler:
@@ -33,7 +33,8 @@ class Sampler:
         given: Mapping[int, dict[str, Any]],
     ):
         """given: configurations that are not drawn, by their numbers; what comes of them counts."""
-        self.table = searched_table(model_class, settings["ranges"])
+        self.model_class, self.ranges = model_class, settings["ranges"]
+        self.table = searched_table(model_class, self.ranges)
         self.seed, self.direction = settings["search_seed"], settings["objective"][1]
         self.fixed, self.constraints = dict(fixed), model_class.constraints
         self.lag = hyperband.lag(settings)
@@ -49,7 +50,7 @@ class Sampler:
         """
         stream, values = random_stream(self.seed, "sampler", number), self.values(seen)
         if len(self.configs) < STARTUP or not values or stream.random() < RANDOM:
-            config = self.at_random(stream)
+            config = self.as_in_random_search(number)
         else:
             config = self.propose(stream, values)
         self.configs[number] = config
@@ -65,8 +66,13 @@ class Sampler:
         """Whether a configuration that was not drawn has a place among those that can be."""
         raise NotImplementedError
 
+    def as_in_random_search(self, number: int) -> dict[str, Any]:
+        """The hyper-parameters that a trial of this number has with --sampler=random."""
+        found = configurations(self.model_class, self.seed, [number], self.fixed, self.ranges)
+        return found[number]
+
     def at_random(self, stream: np.random.Generator) -> dict[str, Any]:
-        """Hyper-parameters drawn as in random search."""
+        """Hyper-parameters drawn as in random search, from this stream."""
 
         def choose(setting, attempt):
             return setting.draw(stream)
