@@ -14,14 +14,15 @@ SAMPLERS = ("gp", "tpe", "random")
 
 
 def main():
-    options = space.arguments(*SAMPLERS)
+    options = space.arguments(*SAMPLERS, "known")
     _, _, first, epochs, steps = space.PROBLEMS[options.problem]
     flags = ["--search=hyperband"]
     flags += [f"--sampler={name}" for name in SAMPLERS if getattr(options, name)]
     flags += [f"--model_name={'Table' if options.problem == 'table' else 'MNIST'}"]
     flags += [f"--search_seed={options.seed}", f"--trials={space.MOST}", "--nb_process=2"]
     flags += [f"--max_iter={epochs * steps}", f"--min_iter={first * steps}", f"--eta={space.ETA}"]
-    flags += [f"--eval_every={steps}", "--confirm=0", "--try=[]"]  # the peers have none
+    known = [space.KNOWN[options.problem]] if options.known else []  # the peers have none
+    flags += [f"--eval_every={steps}", "--confirm=0", f"--try={json.dumps(known)}"]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, options.project / "main.py", *flags, f"--result_dir={folder}/s"]
         search, told = subprocess.Popen(command, stdout=subprocess.DEVNULL), {}
