@@ -2,8 +2,8 @@
 
 Each contestant searches the same space of networks on the same data, and is ended after the same
 time; in each round everybody has another seed. The limit is a search of this project that is told a
-good configuration, and trains it first: what it takes, no search can save. Two problems: the real digits, and a table of 40
-features made here, so that nothing is tuned to digits alone.
+good configuration, and trains it first: what that takes, no search can save. Two problems: the real
+digits, and a table of 40 features made here, so that nothing is tuned to digits alone.
 
     python benchmarks/search_peers.py --rounds=5
 
@@ -162,9 +162,13 @@ def draw(measured, budgets, path):
                 curves.append(np.where(index < 0, np.nan, best[index]))
             colour, whole = SEARCHES[label][-1], ~np.isnan(curves).any(axis=0)
             curves = np.array(curves)[:, whole]
-            panel.plot(grid[whole], np.median(curves, axis=0), color=colour, label=label)
+            middle, seconds = np.median(curves, axis=0), grid[whole]
+            if label.startswith("limit"):
+                panel.plot(seconds, middle, color=colour, linestyle="--", label=label)
+                continue
+            panel.plot(seconds, middle, color=colour, label=label)
             low, high = curves.min(axis=0), curves.max(axis=0)
-            panel.fill_between(grid[whole], low, high, color=colour, alpha=0.12, linewidth=0)
+            panel.fill_between(seconds, low, high, color=colour, alpha=0.08, linewidth=0)
         for level in levels:
             panel.axhline(level, color="0.6", linewidth=0.8, linestyle=":")
         margin = levels[-1] - levels[0]

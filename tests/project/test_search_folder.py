@@ -245,6 +245,21 @@ def test_the_end_shows_the_confirmed_first_and_does_not_count_them_as_trials(
     assert f"Best: trial {best['trial']:04}, accuracy = " in output
 
 
+def test_a_confirmation_with_one_seed_shows_no_spread(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a long path would be folded
+    made_up_search(Path("search"), MadeUp(0), search="hyperband", confirm=1)
+    best = read(Path("search"), "best.json")
+    with SearchFolder(settings(search="hyperband", confirm=1), Path("search")) as folder:
+        capsys.readouterr()
+        print_best(folder, best)
+    output = capsys.readouterr().out
+    rows = [line.split() for line in output.splitlines() if f"{os.sep}trials{os.sep}" in line]
+    assert rows[0][2] == f"{best['mean']:.6g}"
+    assert [len(row) for row in rows][-1] == len(rows[0]) - 1  # not confirmed: no mean
+    assert "Scores with 1 seed that the search had not seen" in output
+    assert "±" not in output and "spread" not in output
+
+
 def test_a_search_without_confirmation_takes_the_best_score(tmp_path, capsys):
     made_up_search(tmp_path / "search", MadeUp(0), search="hyperband", confirm=0)
     records, best = ledger(tmp_path / "search"), read(tmp_path / "search", "best.json")

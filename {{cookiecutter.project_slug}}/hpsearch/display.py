@@ -131,17 +131,18 @@ def print_best(folder, best: dict, is_complete: bool = True) -> None:
     model_name = folder.settings["model_name"]
     names = varying([in_use(model_name, record["hyperparameters"]) for record in records])
     table = Table(box=box.SIMPLE_HEAD)
-    columns = ["mean", "spread"] if confirmed else []
+    columns = ["mean", "spread"] if best["seeds"] > 1 else ["mean"]
+    columns = columns if confirmed else []
     for name in ("trial", objective, *columns, *names):
         table.add_column(name, justify="right")
     table.add_column("run", overflow="fold")
     for row in best_trials(folder.ledger, best):
         score = "-" if row["score"] is None else format_value(row["score"])
-        means = ["" if row["mean"] is None else format_value(row["mean"]), spread(row)]
+        means = [*mean_and_spread(row), "", ""][: len(columns)]
         config = in_use(model_name, row["hyperparameters"])
         values = ["" if config[name] is None else format_value(config[name]) for name in names]
         run = str(folder.path / row["run"])
-        table.add_row(named(row["trial"]), score, *means[: len(columns)], *values, run)
+        table.add_row(named(row["trial"]), score, *means, *values, run)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     print_counts(records, folder.settings["max_iter"], is_complete)
     if confirmed:
@@ -183,21 +184,23 @@ def print_confirmation(best: dict, settings: dict, objective: str) -> None:
     """Print the winner's mean beside that of what the search began with."""
     base = settings["base"] | settings["fixed_params"]
     began = next((r for r in best["confirmed"] if r["hyperparameters"] == base), None)
-    text = f"{objective} = {format_value(best['mean'])} ± {spread(best)}"
+    text = f"{objective} = {' ± '.join(mean_and_spread(best))}"
     if best["hyperparameters"] == base:
         print(f"Nothing is clearly better than what the search began with: {text}")
     else:
-        before = f"{format_value(began['mean'])} ± {spread(began)}" if began else "no value"
+        before = " ± ".join(mean_and_spread(began)) if began else "no value"
         print(f"Best: trial {named(best['trial'])}, {text}; what the search began with: {before}")
-    seeds = "1 seed" if best["seeds"] == 1 else f"{best['seeds']} seeds"
-    print(f"Means and standard deviations over {seeds} that the search had not seen")
+    several = f"Means and standard deviations over {best['seeds']} seeds"
+    what = several if best["seeds"] > 1 else "Scores with 1 seed"
+    print(f"{what} that the search had not seen")
 
 
-def spread(result: dict) -> str:
-    """A standard deviation with two digits; ? for that of one value, "" for none."""
+def mean_and_spread(result: dict) -> list[str]:
+    """The mean over the seeds and, of two or more, the standard deviation with two digits."""
     if result["mean"] is None:
-        return ""
-    return "?" if result["spread"] is None else f"{result['spread']:.2g}"
+        return []
+    mean = format_value(result["mean"])
+    return [mean] if result["spread"] is None else [mean, f"{result['spread']:.2g}"]
 
 
 def last_records(records: list[Record]) -> list[Record]:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hpsearch.display import best_trials, in_use, spread, varying
+from hpsearch.display import best_trials, in_use, mean_and_spread, varying
 from hpsearch.importance import Importance
 from hpsearch.ledger import named
 from hpsearch.picture import title
@@ -93,10 +93,10 @@ def table_of_the_best(folder, best: dict) -> tuple[list[list[str]], list[str]]:
     rows = []
     for row in best_trials(folder.ledger, best):
         score = "" if row["score"] is None else format_value(row["score"])
-        mean = "" if row["mean"] is None else f"{format_value(row['mean'])} ± {spread(row)}"
+        mean = " ± ".join(mean_and_spread(row))
         config = in_use(model_name, row["hyperparameters"])
         rows.append([named(row["trial"]), score, mean, *(text(config[name]) for name in names)])
-    return rows, ["trial", folder.settings["objective"][0], "mean of other seeds", *names]
+    return rows, ["trial", folder.settings["objective"][0], "with other seeds", *names]
 
 
 def again(settings: dict[str, Any]) -> list[tuple[str, str]]:

@@ -9,12 +9,11 @@ import textwrap
 from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 
-from hpsearch.display import in_use, last_records, spread, varying
+from hpsearch.display import in_use, last_records, mean_and_spread, varying
 from hpsearch.importance import Importance
 from hpsearch.ledger import TRAINED, named
 from models import MODELS
 from training.drawing import picture, scale, show_steps
-from training.messages import format_value
 
 COLUMNS, WIDTH, HEIGHT = 3, 4.4, 3.4  # of panels; inches of one
 STAR = {"marker": "*", "markersize": 17, "color": "gold", "markeredgecolor": "black", "zorder": 5}
@@ -80,10 +79,10 @@ def title(settings: dict, best: dict, standing: str = "") -> str:
 
 def winner(best: dict) -> str:
     """The winner in words."""
-    found = f"trial {named(best['trial'])} with {format_value(best['mean'])}"
+    found = f"trial {named(best['trial'])} with {' ± '.join(mean_and_spread(best))}"
     if not best["confirmed"]:
         return found
-    return f"{found} ± {spread(best)} over {best['seeds']} other seed{'s' * (best['seeds'] > 1)}"
+    return f"{found} over {best['seeds']} other seed{'s' * (best['seeds'] > 1)}"
 
 
 def described(model_name: str, name: str) -> str:
@@ -174,7 +173,9 @@ def explain(figure, rungs, confirmed, star):
     shown = [Line2D([], [], linestyle="", label=star, **STAR)]
     if confirmed:
         style = {"color": "black", "marker": "_", "markersize": 12}
-        shown.append(Line2D([], [], linestyle="", label="mean of other seeds, ± spread", **style))
+        several = confirmed[0]["seeds"] > 1
+        label = "mean of other seeds, ± spread" if several else "with another seed"
+        shown.append(Line2D([], [], linestyle="", label=label, **style))
     for until in rungs:
         look = {"marker": "o", "markersize": 5, "color": colour(until, rungs)}
         shown.append(Line2D([], [], linestyle="", label=f"{until:,} steps", **look))
