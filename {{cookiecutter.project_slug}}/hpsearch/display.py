@@ -131,8 +131,7 @@ def print_best(folder, best: dict, is_complete: bool = True) -> None:
     model_name = folder.settings["model_name"]
     names = varying([in_use(model_name, record["hyperparameters"]) for record in records])
     table = Table(box=box.SIMPLE_HEAD)
-    columns = ["mean", "spread"] if best["seeds"] > 1 else ["mean"]
-    columns = columns if confirmed else []
+    columns = ["mean", "spread"][: best["seeds"]] if confirmed else []  # one seed has no spread
     for name in ("trial", objective, *columns, *names):
         table.add_column(name, justify="right")
     table.add_column("run", overflow="fold")

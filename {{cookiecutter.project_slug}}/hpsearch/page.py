@@ -96,7 +96,7 @@ def table_of_the_best(folder, best: dict) -> tuple[list[list[str]], list[str]]:
         mean = " ± ".join(mean_and_spread(row))
         config = in_use(model_name, row["hyperparameters"])
         rows.append([named(row["trial"]), score, mean, *(text(config[name]) for name in names)])
-    return rows, ["trial", folder.settings["objective"][0], "with other seeds", *names]
+    return rows, ["trial", folder.settings["objective"][0], "mean of other seeds", *names]
 
 
 def again(settings: dict[str, Any]) -> list[tuple[str, str]]:

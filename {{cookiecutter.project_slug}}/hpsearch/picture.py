@@ -173,8 +173,7 @@ def explain(figure, rungs, confirmed, star):
     shown = [Line2D([], [], linestyle="", label=star, **STAR)]
     if confirmed:
         style = {"color": "black", "marker": "_", "markersize": 12}
-        several = confirmed[0]["seeds"] > 1
-        label = "mean of other seeds, ± spread" if several else "with another seed"
+        label = "mean of other seeds" + ", ± spread" * (confirmed[0]["seeds"] > 1)
         shown.append(Line2D([], [], linestyle="", label=label, **style))
     for until in rungs:
         look = {"marker": "o", "markersize": 5, "color": colour(until, rungs)}

@@ -18,8 +18,8 @@ from hpsearch.randomsearch import configurations, searched_table
 from settings import Setting, random_config
 from training.batches import random_stream
 
-STARTUP = 8  # trials that come first from random search
-RANDOM = 0.1  # part of the others that does
+STARTUP = 8  # the first trials are those of random search
+RANDOM = 0.1  # share of the later ones that are, too
 
 
 class Sampler:
@@ -53,7 +53,8 @@ class Sampler:
             config = self.as_in_random_search(number)
         else:
             config = self.propose(stream, values)
-        self.configs[number] = config
+        if self.is_known(config):  # a model's own get_random_config may draw others
+            self.configs[number] = config
         return config
 
     def propose(self, stream: np.random.Generator, values: dict[int, float]) -> dict[str, Any]:
