@@ -11,6 +11,7 @@ from test_schedulers import settings
 
 from hpsearch import gaussian_process
 from hpsearch.gaussian_process import Kernel, Sampler, coordinates, standardized
+from models.basic_model import BasicModel
 from settings import Setting, optimization
 from training.files import PROJECT
 
@@ -66,7 +67,7 @@ def test_scores_that_are_only_expected_make_nothing_surer_far_from_them():
     assert (near < unsure).all()
 
 
-class Layers:
+class Layers(BasicModel):
     """A table with a list and a condition, and a constraint that one draw in 200 keeps."""
 
     hyperparameters = (
